@@ -1,0 +1,95 @@
+"""Phone numbers: what people and the provider write, and the one form we keep (E.164).
+
+Bottom layer: imports nothing of ours. It must never hold, cache or print a number: texts of faults say what is
+expected, not what came.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, PhoneNumberType
+
+NumberFormat = Literal["national", "e164"]
+
+# Not `\d`, which takes every script's digits, and matched whole, for `$` would let a trailing newline pass.
+_WRITTEN = re.compile(r" *\+?[0-9][0-9 .\-]*")
+_LONGEST_TEXT = 40
+_NOT_DIALLED = re.compile(r"[^0-9+]")
+_PROVIDER_COUNTRY_CODE = 84
+
+_CALLABLE = frozenset(
+    {
+        PhoneNumberType.FIXED_LINE,
+        PhoneNumberType.MOBILE,
+        PhoneNumberType.FIXED_LINE_OR_MOBILE,
+        PhoneNumberType.VOIP,
+        PhoneNumberType.PERSONAL_NUMBER,
+    }
+)
+"""Kinds of number that ring a person's phone. Left out: premium, shared-cost and free-phone lines, pagers, unknown."""
+
+
+class NumberFault(ValueError):
+    """A number that an API caller may not send to. The text says what is expected and never repeats the number."""
+
+
+def parse_caller_number(text: str, allowed_regions: Sequence[str]) -> str:
+    """What an API caller wrote as E.164, such as `+84901234567`.
+
+    National form is read as of each allowed region in turn. Raises NumberFault.
+    """
+    if len(text) > _LONGEST_TEXT or _WRITTEN.fullmatch(text) is None:
+        raise NumberFault(
+            "expected a phone number in ASCII digits, with a leading + if international; "
+            "only spaces, dots and dashes may stand between them"
+        )
+    dialled = _NOT_DIALLED.sub("", text)
+    for region in allowed_regions:
+        number = _parsed(dialled, region)
+        if number is not None and _may_be_called(number, allowed_regions):
+            return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    raise NumberFault(
+        f"expected a valid fixed or mobile number of {', '.join(allowed_regions)}, national or E.164; "
+        "no short, premium or free-phone number"
+    )
+
+
+def same_number(text: str, region: str = "VN") -> str | None:
+    """A provider's spelling (`090…`, `8490…`, `+8490…`, with spaces, dots or dashes) as E.164; None if unreadable."""
+    if len(text) > _LONGEST_TEXT:
+        return None
+    dialled = _NOT_DIALLED.sub("", text)
+    # A number abroad that lost its plus is tried last, so that a national one is never mistaken for it.
+    for spelling in (dialled, f"+{dialled}"):
+        number = _parsed(spelling, region)
+        if number is not None and phonenumbers.is_valid_number(number):
+            return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    return None
+
+
+def as_provider_spelling(e164: str, number_format: NumberFormat) -> str:
+    """`0901234567` or `+84901234567`. Numbers abroad stay E.164: the provider's national form is Vietnam's."""
+    if number_format == "e164":
+        return e164
+    number = phonenumbers.parse(e164)
+    if number.country_code != _PROVIDER_COUNTRY_CODE:
+        return e164
+    return _NOT_DIALLED.sub("", phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL))
+
+
+def _parsed(dialled: str, region: str) -> PhoneNumber | None:
+    try:
+        return phonenumbers.parse(dialled, region)
+    except NumberParseException:
+        return None
+
+
+def _may_be_called(number: PhoneNumber, allowed_regions: Sequence[str]) -> bool:
+    return (
+        phonenumbers.region_code_for_number(number) in allowed_regions
+        and phonenumbers.number_type(number) in _CALLABLE
+    )
