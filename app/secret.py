@@ -1,7 +1,7 @@
 """A secret that can be used but not seen.
 
 Owns the one type that carries a secret through the program. It never has a printable form: `repr`, `str` and
-`format` give `<secret>`, and pickling, copying and msgspec refuse it. Only `reveal` gives the text, at the place of use.
+`format` give `<secret>`, and pickling, copying and msgspec refuse it. Only `reveal` gives the text, where it is used.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ class Secret:
 
     @classmethod
     def from_env(cls, name: str, env: Mapping[str, str] | None = None) -> Secret:
-        """The text of the environment variable `name`, as it is now; `SecretUnreadableError` if unset or empty."""
+        """The text of the environment variable `name`, as it is now.
+
+        `SecretUnreadableError` if it is unset or empty.
+        """
         value = (os.environ if env is None else env).get(name, "")
         if not value:
             raise SecretUnreadableError(f"the environment variable {name} is not set")
@@ -49,8 +52,8 @@ class Secret:
     def from_file(cls, path: Path) -> Secret:
         """The text of the file, less one newline at its end, read again whenever the file has changed.
 
-        `SecretUnreadableError` if it cannot be read now. A later change that cannot be read, or is empty, leaves
-        the last text in use.
+        `SecretUnreadableError` if it cannot be read now. A later change that cannot be read, or is empty,
+        leaves the last text in use.
         """
         return cls(_WatchedFile(path).read)
 
@@ -91,7 +94,7 @@ class _WatchedFile:
                 return self._text
             self._stamp, self._text = _read_stamped(self._path)
         except (OSError, SecretUnreadableError) as fault:
-            log.error("secret file unreadable, last one kept", file=str(self._path), fault=type(fault).__name__)
+            log.warning("secret file unreadable, last text kept", file=str(self._path), fault=str(fault))
         return self._text
 
 

@@ -1,6 +1,10 @@
-"""relay.toml: what it may say, and how it is read. The public face of the package; the modules behind it are its own."""
+"""relay.toml: what it may say, and how it is read.
+
+The public face of the package; the modules behind it are its own.
+"""
 
 from app.config.fault import ConfigError, Fault
+from app.config.file import load_config, parse_config
 from app.config.model import (
     AccountConfig,
     AdminConfig,
@@ -39,4 +43,6 @@ __all__ = [
     "ServerConfig",
     "StorageConfig",
     "WorkerConfig",
+    "load_config",
+    "parse_config",
 ]

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing to mend. `key` is the dotted path, `line 3, column 7` for a syntax fault, or empty for the file itself."""
+    """One thing to mend.
+
+    `key` is the dotted path, `line 3, column 7` for a syntax fault, or empty for the file itself.
+    """
 
     file: str
     key: str
@@ -23,7 +26,7 @@ class Fault:
 
 
 class ConfigError(Exception):
-    """The file cannot be used; `faults` has everything that is wrong with it, in the file's order of sections."""
+    """The file cannot be used; `faults` has everything that is wrong with it."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         super().__init__(faults)

@@ -1,7 +1,7 @@
 """The shape of a configuration that was read and found right: section 2 of the public contract, as types.
 
-Owns the types alone. It never reads a file or an environment variable: `app.config.file` does, and what it hands
-out has no fault left in it, so that nobody downstream checks again.
+Owns the types alone. It never reads a file or an environment variable: `app.config.file` does, and what it
+hands out has no fault left in it, so that nobody downstream checks again.
 """
 
 from __future__ import annotations
@@ -84,10 +84,11 @@ class AccountConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignConfig:
-    """One campaign: `name` is the callers' word, `campaign_id` the provider's; `account` names an `AccountConfig`."""
+    """One campaign: `name` is the callers' word, `campaign_id` the provider's."""
 
     name: str
     account: str
+    """The name of an `AccountConfig`."""
     campaign_id: str
     kind: Kind
     batch_size: int
@@ -108,7 +109,7 @@ class CampaignConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ClientConfig:
-    """One client. `api_keys` are the 32-byte SHA-256 digests of its keys; the keys themselves are not known here."""
+    """One client. Its `api_keys` are 32-byte SHA-256 digests; the keys themselves are not known here."""
 
     name: str
     api_keys: tuple[bytes, ...]
@@ -136,7 +137,10 @@ class CallbacksConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageConfig:
-    """How long a finished message is kept, and under which keys: each reveals 32 bytes in base64, the first encrypts."""
+    """How long a finished message is kept, and under which keys.
+
+    Each of `encryption_keys` reveals 32 bytes in base64; the first encrypts, all decrypt.
+    """
 
     retention: timedelta
     encryption_keys: tuple[Secret, ...]

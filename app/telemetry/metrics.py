@@ -1,8 +1,8 @@
 """Every metric of the service, by name.
 
-Owns the names and the buckets. One `Metrics` a process, handed around by parameter, on a registry of its own: the
-library's global registry is never touched. A label is a configured name or one of a fixed set of words, never a
-number, an id, a URL or a secret.
+Owns the names and the buckets. One `Metrics` a process, handed around by parameter, on a registry of its own:
+the library's global registry is never touched. A label is a configured name or one of a fixed set of words,
+never a number, an id, a URL or a secret.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BATCH = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 
 
 class Metrics:
-    """The process's metrics. Labels are given by name: `metrics.accepted.labels(client=…, campaign=…).inc()`."""
+    """The process's metrics, labelled by name: `metrics.accepted.labels(client=…, campaign=…).inc()`."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
@@ -35,7 +35,9 @@ class Metrics:
 
     def _declare_intake(self) -> None:
         self.accepted = self._counter("relay_messages_accepted", "Messages accepted.", "client", "campaign")
-        self.refused = self._counter("relay_requests_refused", "Requests refused, by problem type.", "status", "type")
+        self.refused = self._counter(
+            "relay_requests_refused", "Requests refused, by problem type.", "status", "type"
+        )
         self.replayed = self._counter("relay_idempotent_replays", "First answers given again.", "client")
         self.accept_seconds = self._histogram("relay_accept_seconds", "From request to 202.", _ACCEPT_S)
         self.redis_errors = self._counter("relay_redis_errors", "Redis calls that failed.", "operation")
@@ -46,7 +48,10 @@ class Metrics:
             "relay_queue_oldest_seconds", "Age of the oldest queued message.", "campaign"
         )
         self.campaign_held = self._gauge(
-            "relay_campaign_held", "1 while the campaign is held for the reason, else 0.", "campaign", "reason"
+            "relay_campaign_held",
+            "1 while the campaign is held for the reason, else 0.",
+            "campaign",
+            "reason",
         )
 
     def _declare_imports(self) -> None:
@@ -73,10 +78,14 @@ class Metrics:
         )
         self.export_requests = self._counter("relay_export_requests", "Export pages asked for.", "source")
         self.export_rows = self._counter("relay_export_rows", "Export rows read.", "source")
-        self.rows_unexplained = self._counter("relay_rows_unexplained", "Export rows that no message explains.", "source")
+        self.rows_unexplained = self._counter(
+            "relay_rows_unexplained", "Export rows that no message explains.", "source"
+        )
 
     def _declare_callbacks(self) -> None:
-        self.callback_attempts = self._counter("relay_callback_attempts", "Callbacks sent.", "client", "result")
+        self.callback_attempts = self._counter(
+            "relay_callback_attempts", "Callbacks sent.", "client", "result"
+        )
         self.callback_seconds = self._histogram(
             "relay_callback_seconds", "Duration of one callback attempt.", _REQUEST_S, "client"
         )

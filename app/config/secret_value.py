@@ -1,0 +1,107 @@
+"""Reading secrets and digests of keys: where they come from, and whether they have the right form.
+
+A secret's text is looked at once, to check its form, and is handed out only as a `Secret`. Not a letter of it,
+nor of anything that stands where a secret should, is put into a fault.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.config.table import Read, Unfit, kind_of
+from app.secret import Secret, SecretUnreadableError
+
+Check = Callable[[str], bool]
+
+_DIGEST = re.compile(r"sha256:([0-9A-Fa-f]{64})")
+# A secret pasted where the variable's name belongs must not be told back; what looks like a name may be.
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_SOURCES = '{ env = "NAME" }, { file = "path" } or a text'
+_HMAC_BYTES = range(24, 65)
+_ED25519_BYTES = (32, 64)
+_AES_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class SecretReader:
+    """Knows the environment, and the folder that relative paths of secret files start from."""
+
+    env: Mapping[str, str]
+    base: Path
+
+    def reads(self, check: Check, expected: str) -> Read[Secret]:
+        """A reader of one secret whose text passes `check`."""
+
+        def read(value: object) -> Secret:
+            secret = self._find(value, expected)
+            if not check(secret.reveal()):
+                raise Unfit(expected, found="a secret of another form")
+            return secret
+
+        return read
+
+    def _find(self, value: object, expected: str) -> Secret:
+        try:
+            match value:
+                case str():
+                    return Secret.of(value)
+                case {"env": str(name), **rest} if not rest:
+                    return self._from_env(name)
+                case {"file": str(path), **rest} if not rest and "\0" not in path:
+                    return Secret.from_file(self.base / path)
+        except SecretUnreadableError as unreadable:
+            raise Unfit(expected, found=f"no secret: {unreadable}") from None
+        raise Unfit(_SOURCES, found=_misplaced(value))
+
+    def _from_env(self, name: str) -> Secret:
+        if self.env.get(name):
+            return Secret.from_env(name, self.env)
+        shown = name if _VARIABLE.fullmatch(name) else "that it names"
+        raise SecretUnreadableError(f"the environment variable {shown} is not set")
+
+
+def api_key_digest(value: object) -> bytes:
+    """`sha256:<64 hex digits>` as the 32 bytes of the digest."""
+    parts = _DIGEST.fullmatch(value) if isinstance(value, str) else None
+    if parts is None:
+        found = "a text of another form" if isinstance(value, str) else kind_of(value)
+        raise Unfit(
+            "sha256: and the 64 hex digits of the key's SHA-256, as otp-relay keygen makes", found=found
+        )
+    return bytes.fromhex(parts[1])
+
+
+def is_signing_secret(text: str) -> bool:
+    """`whsec_` and 24 to 64 bytes in base64, or `whsk_` and an ed25519 seed (32 bytes) or key (64 bytes)."""
+    kind, _, encoded = text.partition("_")
+    raw = _decoded(encoded)
+    if raw is None:
+        return False
+    return (kind == "whsec" and len(raw) in _HMAC_BYTES) or (kind == "whsk" and len(raw) in _ED25519_BYTES)
+
+
+def is_encryption_key(text: str) -> bool:
+    """32 bytes in base64."""
+    raw = _decoded(text)
+    return raw is not None and len(raw) == _AES_BYTES
+
+
+def is_one_line(text: str) -> bool:
+    """Something to print on one line, with no space at either end."""
+    return text != "" and text.isprintable() and text == text.strip()
+
+
+def _decoded(encoded: str) -> bytes | None:
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _misplaced(value: object) -> str:
+    return "a table with other keys" if isinstance(value, dict) else kind_of(value)
