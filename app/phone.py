@@ -1,7 +1,7 @@
 """Phone numbers: what people and the provider write, and the one form we keep (E.164).
 
-Bottom layer: imports nothing of ours. It must never hold, cache or print a number: texts of faults say what is
-expected, not what came.
+Bottom layer: imports nothing of ours. It must never hold, cache or print a number: texts of faults say
+what is expected, not what came.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NumberFormat = Literal["national", "e164"]
 _WRITTEN = re.compile(r" *\+?[0-9][0-9 .\-]*")
 _LONGEST_TEXT = 40
 _NOT_DIALLED = re.compile(r"[^0-9+]")
-_PROVIDER_COUNTRY_CODE = 84
+_VIETNAM = "+84"
 
 _CALLABLE = frozenset(
     {
@@ -30,11 +30,11 @@ _CALLABLE = frozenset(
         PhoneNumberType.PERSONAL_NUMBER,
     }
 )
-"""Kinds of number that ring a person's phone. Left out: premium, shared-cost and free-phone lines, pagers, unknown."""
+"""Kinds of number that ring a person's phone: no premium, shared-cost or free-phone lines, no pagers."""
 
 
 class NumberFault(ValueError):
-    """A number that an API caller may not send to. The text says what is expected and never repeats the number."""
+    """A number that may not be sent to. The text says what is expected and never repeats the number."""
 
 
 def parse_caller_number(text: str, allowed_regions: Sequence[str]) -> str:
@@ -59,7 +59,10 @@ def parse_caller_number(text: str, allowed_regions: Sequence[str]) -> str:
 
 
 def same_number(text: str, region: str = "VN") -> str | None:
-    """A provider's spelling (`090…`, `8490…`, `+8490…`, with spaces, dots or dashes) as E.164; None if unreadable."""
+    """A provider's spelling as E.164; None if it cannot be read.
+
+    Known ones are `090…`, `8490…`, `+8490…`, with or without spaces, dots and dashes.
+    """
     if len(text) > _LONGEST_TEXT:
         return None
     dialled = _NOT_DIALLED.sub("", text)
@@ -72,13 +75,10 @@ def same_number(text: str, region: str = "VN") -> str | None:
 
 
 def as_provider_spelling(e164: str, number_format: NumberFormat) -> str:
-    """`0901234567` or `+84901234567`. Numbers abroad stay E.164: the provider's national form is Vietnam's."""
-    if number_format == "e164":
+    """`0901234567` or `+84901234567`. Numbers abroad stay E.164: the provider's nation is Vietnam."""
+    if number_format == "e164" or not e164.startswith(_VIETNAM):
         return e164
-    number = phonenumbers.parse(e164)
-    if number.country_code != _PROVIDER_COUNTRY_CODE:
-        return e164
-    return _NOT_DIALLED.sub("", phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL))
+    return f"0{e164.removeprefix(_VIETNAM)}"
 
 
 def _parsed(dialled: str, region: str) -> PhoneNumber | None:

@@ -1,8 +1,8 @@
 """What can go wrong at the provider, as a tree that says what may be done next.
 
-Owns no behaviour. No text here may ever carry a URL, a token, a number or a code: `detail` is one of a few fixed
-phrases, and the client raises these outside of any `except`, so that no HTTP library's exception (whose text holds
-the URL, and so the token) hangs on them as cause or context.
+Owns no behaviour. No text here may ever carry a URL, a token, a number or a code: `detail` is one of a few
+fixed phrases, and the client raises these outside of any `except`, so that no HTTP library's exception (whose
+text holds the URL, and so the token) hangs on them as cause or context.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class NotSent(ProviderError):
 
 
 class Ambiguous(ProviderError):
-    """An import whose fate is unknown: it may have been taken in whole, and phones may ring. Never simply retry."""
+    """An import whose fate is unknown: all of it may have been taken. Never to be simply sent again."""
 
 
 class Unreadable(ProviderError):
@@ -31,10 +31,10 @@ class Unreadable(ProviderError):
 
 
 class Refusal(StrEnum):
-    """Why the provider took nothing. The values are provider-api.md's codes, or the HTTP status where it has none."""
+    """Why the provider took nothing: its own codes, or the HTTP status where it has none."""
 
-    TOKEN = "401"  # noqa: S105
-    SECRET_KEY = "secret_key"  # noqa: S105
+    TOKEN = "401"
+    SECRET_KEY = "secret_key"
     """Code 401 in answer to making a token: the same code, another cure."""
     CONTACTS = "400"
     CAMPAIGN = "01"
@@ -44,7 +44,7 @@ class Refusal(StrEnum):
 
 
 class Refused(ProviderError):
-    """The provider said no, and nothing was taken. `retry_after_s` is its `Retry-After`, where it sent one."""
+    """The provider said no and took nothing. `retry_after_s` is its `Retry-After`, where it sent one."""
 
     def __init__(self, code: Refusal, retry_after_s: float | None = None) -> None:
         super().__init__(f"refused: {code.name.lower()}")

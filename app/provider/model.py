@@ -1,4 +1,7 @@
-"""What is given to and got from the provider, in our terms: E.164, UTC, text ids. Plain values, no behaviour."""
+"""What is given to and got from the provider in our terms: E.164, UTC, text ids.
+
+Plain values without behaviour; nothing here knows the wire.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,7 @@ class CallRow:
 
 @dataclass(frozen=True, slots=True)
 class ExportPage:
-    """One page of an export. `raw_count` counts what came, unreadable rows included: advance the offset by it."""
+    """One page of an export. The offset moves on by `raw_count`: all that came, unreadable rows too."""
 
     rows: tuple[CallRow, ...]
     total: int | None
