@@ -1,0 +1,68 @@
+"""The last line: what looks like a secret is taken out of a text before it is written.
+
+Others must not log secrets in the first place; this is for what slips through, in a library's message or in an
+exception's. It works on text alone, by shape, and would rather hide a harmless number than show a person's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from app.message import mask_number
+
+HIDDEN = "***"
+
+_CREDENTIAL_NAMES = r"access_token|secret_key|otp_code|code_value|password|api_key|signing_secrets?|encryption_keys?|authorization"
+# Any quoting a library may have put around name and value: a query, JSON, JSON within JSON, Python's repr.
+_NAMED = re.compile(
+    rf"""(?ix) (?P<name> \b (?:{_CREDENTIAL_NAMES}) (?:\\*["'])? \s* (?: = | : | %3D ) \s* (?:b? \\*["'])? )
+    (?P<value> (?: (?:Bearer|Basic) \s+ )? [^\s"'&,;<>\\)\]}}]+ )"""
+)
+_BEARER = re.compile(r"(?i)\b(Bearer|Basic)\s+[A-Za-z0-9+/._~=-]+")
+_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){1,2}")
+_SIGNING = re.compile(r"\b(whsec|whsk)_[A-Za-z0-9+/_=-]+")
+_URL_LOGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/?#@]+@", re.IGNORECASE)
+
+# Digits that other letters or digits touch are part of an id, a hash or a time, not a number that somebody dials.
+_NUMBER = re.compile(
+    r"(?<![\w.+:-])(?:\+[1-9](?:[ .-]?[0-9]){7,14}|(?:0|84)[1-9](?:[ .-]?[0-9]){7,9})(?![\w:])(?!\.[0-9])"
+)
+_QUERY_NUMBER = re.compile(r"(?i)%2B[1-9][0-9]{7,14}")
+_NOT_DIALLED = re.compile(r"[^0-9+]")
+
+
+def redact(text: str) -> str:
+    """The text with credentials hidden and phone numbers masked; what is masked already stays as it is."""
+    text = _NAMED.sub(rf"\g<name>{HIDDEN}", text)
+    text = _BEARER.sub(rf"\1 {HIDDEN}", text)
+    text = _JWT.sub(HIDDEN, text)
+    text = _SIGNING.sub(rf"\1_{HIDDEN}", text)
+    text = _URL_LOGIN.sub(rf"\g<scheme>{HIDDEN}@", text)
+    text = _QUERY_NUMBER.sub(lambda found: mask_number(f"+{found[0][3:]}"), text)
+    return _NUMBER.sub(lambda found: mask_number(_NOT_DIALLED.sub("", found[0])), text)
+
+
+def redact_value(name: str, value: object) -> object:
+    """A log field's value: texts redacted, in containers too; a field named as a credential is hidden whole."""
+    if name.lower() in _HIDDEN_FIELDS and value is not None:
+        return HIDDEN
+    match value:
+        case str():
+            return redact(value)
+        case bool() | int() | float() | None:
+            return value
+        case Mapping():
+            return {redact(str(key)): redact_value(str(key), item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [redact_value("", item) for item in value]
+        case bytes() | bytearray():
+            return redact(bytes(value).decode(errors="replace"))
+        case _:
+            return redact(str(value))
+
+
+_HIDDEN_FIELDS = frozenset(_CREDENTIAL_NAMES.replace("s?", "").split("|")) | {
+    "signing_secrets",
+    "encryption_keys",
+}
