@@ -136,6 +136,11 @@ class ProviderClient:
         """A page of the account's calls. Raises NotSent, Refused (TOKEN, THROTTLED), Unreadable."""
         return await self._export("/api/users/call-log", token, start_ms, end_ms, limit, offset)
 
+    async def aclose(self) -> None:
+        """Closes the connections. What is asked afterwards is NotSent."""
+        await self._imports.aclose()
+        await self._questions.aclose()
+
     async def _export(
         self, path: str, token: AccessToken, start_ms: int, end_ms: int, limit: int, offset: int
     ) -> ExportPage:

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pytest
+
+from app.phone import NumberFault, as_provider_spelling, parse_caller_number, same_number
+
+
+@pytest.mark.parametrize(
+    "written",
+    (
+        "0901234567",
+        "0901 234 567",
+        "090.123.4567",
+        "090-123-4567",
+        "+84901234567",
+        "+84 90 123 45 67",
+        " 0901234567 ",
+    ),
+)
+def test_a_caller_may_write_a_number_national_or_e164(written: str) -> None:
+    assert parse_caller_number(written, ["VN"]) == "+84901234567"
+
+
+@pytest.mark.parametrize(
+    "written",
+    (
+        "",
+        "+",
+        " ",
+        "-",
+        "0901234567\n",
+        "\n0901234567",
+        "0901234567\r\n",
+        "0901234567\t",
+        "0901234567\x00",
+        "０９０１２３４５６７",  # full-width digits
+        "٠٩٠١٢٣٤٥٦٧",  # Arabic-Indic digits
+        "090१234567",  # one Devanagari digit
+        "\uff0b84901234567",  # full-width plus
+        "0901\u00a0234567",
+        "O901234567",
+        "0901234567 ext 4",
+        "0901234567x4",
+        "0901234567;ext=4",
+        "tel:+84901234567",
+        "(090) 1234567",
+        "++84901234567",
+        "0901+234567",
+        "090123456",
+        "09012345678",
+        "0101234567",
+        "19001234",
+        "1900123456",
+        "18001234",
+        "113",
+        "+84113",
+        "+12015550123",
+        "+442079460000",
+        "0" * 10_000,
+        "1" * 39,
+    ),
+)
+def test_a_number_that_cannot_be_called_is_refused_with_what_is_expected(written: str) -> None:
+    with pytest.raises(NumberFault, match=r"^expected ") as fault:
+        parse_caller_number(written, ["VN"])
+    assert not any(len(word) > 2 and word in str(fault.value) for word in written.split())
+
+
+def test_a_national_number_is_of_the_first_allowed_region_that_it_is_valid_in() -> None:
+    assert parse_caller_number("0901234567", ["SG", "VN"]) == "+84901234567"
+    assert parse_caller_number("9123 4567", ["VN", "SG"]) == "+6591234567"
+    assert parse_caller_number("+6591234567", ["VN", "SG"]) == "+6591234567"
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    (
+        "0901234567",
+        "84901234567",
+        "+84901234567",
+        "84 90 123 4567",
+        "+84-90.123.4567",
+        "090 123 45 67",
+        "901234567",
+    ),
+)
+def test_every_spelling_of_the_provider_is_the_same_number(spelling: str) -> None:
+    assert same_number(spelling) == "+84901234567"
+
+
+def test_a_number_abroad_is_known_again_without_its_plus() -> None:
+    assert same_number("12015550123") == "+12015550123"
+
+
+@pytest.mark.parametrize(
+    "text", ("", "+", "null", "090xxxxxxx", "090***4567", "anonymous", "1", "0" * 10_000)
+)
+def test_a_spelling_that_is_no_number_is_none(text: str) -> None:
+    assert same_number(text) is None
+
+
+def test_the_provider_gets_the_spelling_it_is_configured_for() -> None:
+    assert as_provider_spelling("+84901234567", "national") == "0901234567"
+    assert as_provider_spelling("+84901234567", "e164") == "+84901234567"
+    assert as_provider_spelling("+12015550123", "national") == "+12015550123"
