@@ -159,7 +159,7 @@ def read_campaign(name: str, table: Table, accounts: Collection[str]) -> Campaig
 
 def _regions(table: Table) -> tuple[str, ...]:
     regions = table.each("allowed_regions", region, ("VN",))
-    if not regions and table.has("allowed_regions"):
+    if table.is_empty_list("allowed_regions"):
         table.fault("allowed_regions", "no region", "one region or more, such as VN")
     return regions
 
@@ -183,7 +183,7 @@ def read_client(name: str, table: Table, campaigns: Collection[str], secrets: Se
 
 def _events(table: Table) -> tuple[str, ...]:
     events: tuple[str, ...] = table.each("events", choice("final", "submitted"), ("final",))
-    if table.has("events") and "final" not in events:
+    if "final" not in events and ("submitted" in events or table.is_empty_list("events")):
         table.fault("events", "a list without it", "final, to which submitted may be added")
     return events
 

@@ -59,12 +59,15 @@ class Table:
         if kind is not None:
             return
         for key in self._raw.keys() - self._asked:
-            near = difflib.get_close_matches(key, self._asked - self._raw.keys(), n=1)
+            near = difflib.get_close_matches(key, self._asked, n=1)
             hint = f"{near[0]} (did you mean that?)" if near else f"one of: {', '.join(sorted(self._asked))}"
             self.fault(key, "an unknown key", hint)
 
     def has(self, key: str) -> bool:
         return key in self._raw
+
+    def is_empty_list(self, key: str) -> bool:
+        return self._raw.get(key) == []
 
     def fault(self, key: str, found: str, expected: str) -> None:
         self._faults.add(self._at(key), found, expected)

@@ -35,12 +35,13 @@ _OWN_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "granian", "grani
 """Loggers that may have been given handlers of their own, which would print beside ours and unredacted."""
 
 
-def configure_logging(*, stream: TextIO = sys.stderr, env: Mapping[str, str] = os.environ) -> None:
-    """Sets up structlog and `logging` for this process; may be called again.
+def configure_logging(*, stream: TextIO | None = None, env: Mapping[str, str] = os.environ) -> None:
+    """Sets up structlog and `logging` for this process; may be called again. `stream` is stderr unless given.
 
     `RELAY_LOG_FORMAT` is `json` or `console` (default: by whether `stream` is a terminal), `RELAY_LOG_LEVEL` a level
     of `logging` (default: info). Raises ValueError where one of them is something else.
     """
+    stream = stream or sys.stderr
     level = _level(env.get("RELAY_LOG_LEVEL", ""))
     form = _form(env.get("RELAY_LOG_FORMAT", ""), stream)
     shared: list[Processor] = [

@@ -7,7 +7,7 @@ never a number, an id, a URL or a secret.
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 _ACCEPT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -22,6 +22,7 @@ class Metrics:
     """The process's metrics, labelled by name: `metrics.accepted.labels(client=…, campaign=…).inc()`."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nothing here reads
         self.registry = CollectorRegistry(auto_describe=True)
         self._declare_intake()
         self._declare_queue()

@@ -13,11 +13,18 @@ from app.message import mask_number
 
 HIDDEN = "***"
 
-_CREDENTIAL_NAMES = r"access_token|secret_key|otp_code|code_value|password|api_key|signing_secrets?|encryption_keys?|authorization"
-# Any quoting a library may have put around name and value: a query, JSON, JSON within JSON, Python's repr.
+_CREDENTIALS = (
+    *("access_token", "secret_key", "otp_code", "password", "authorization", "api_key", "api_keys"),
+    *("signing_secret", "signing_secrets", "encryption_key", "encryption_keys"),
+)
+_HIDDEN_FIELDS = frozenset({*_CREDENTIALS, "token", "secret"})
+
+# Any quoting a library may have put around name and value: a query, JSON, JSON within JSON, Python's repr. A quoted
+# value is hidden up to the same quote, another up to what ends a word.
 _NAMED = re.compile(
-    rf"""(?ix) (?P<name> \b (?:{_CREDENTIAL_NAMES}) (?:\\*["'])? \s* (?: = | : | %3D ) \s* (?:b? \\*["'])? )
-    (?P<value> (?: (?:Bearer|Basic) \s+ )? [^\s"'&,;<>\\)\]}}]+ )"""
+    rf"""(?ix) (?P<name> \b (?:{"|".join(_CREDENTIALS)}) (?:\\*["'])? \s* (?: = | : | %3D ) \s* \[? (?: b (?=["']) )? )
+    (?: (?P<quote> \\*["'] ) (?: (?!(?P=quote)) . )+
+      | (?: (?:Bearer|Basic) \s+ )? [^\s"'&,;<>\\)\]}}]+ )"""
 )
 _BEARER = re.compile(r"(?i)\b(Bearer|Basic)\s+[A-Za-z0-9+/._~=-]+")
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){1,2}")
@@ -34,13 +41,19 @@ _NOT_DIALLED = re.compile(r"[^0-9+]")
 
 def redact(text: str) -> str:
     """The text with credentials hidden and phone numbers masked; what is masked already stays as it is."""
-    text = _NAMED.sub(rf"\g<name>{HIDDEN}", text)
+    text = _NAMED.sub(lambda found: f"{found['name']}{found['quote'] or ''}{HIDDEN}", text)
     text = _BEARER.sub(rf"\1 {HIDDEN}", text)
     text = _JWT.sub(HIDDEN, text)
     text = _SIGNING.sub(rf"\1_{HIDDEN}", text)
     text = _URL_LOGIN.sub(rf"\g<scheme>{HIDDEN}@", text)
     text = _QUERY_NUMBER.sub(lambda found: mask_number(f"+{found[0][3:]}"), text)
-    return _NUMBER.sub(lambda found: mask_number(_NOT_DIALLED.sub("", found[0])), text)
+    return _NUMBER.sub(lambda found: _masked(found[0]), text)
+
+
+def _masked(number: str) -> str:
+    """Masked as E.164: the national form is shorter, and would show nearly all of it."""
+    dialled = _NOT_DIALLED.sub("", number).removeprefix("+")
+    return mask_number(f"+84{dialled[1:]}" if dialled.startswith("0") else f"+{dialled}")
 
 
 def redact_value(name: str, value: object) -> object:
@@ -60,9 +73,3 @@ def redact_value(name: str, value: object) -> object:
             return redact(bytes(value).decode(errors="replace"))
         case _:
             return redact(str(value))
-
-
-_HIDDEN_FIELDS = frozenset(_CREDENTIAL_NAMES.replace("s?", "").split("|")) | {
-    "signing_secrets",
-    "encryption_keys",
-}

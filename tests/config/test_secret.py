@@ -1,0 +1,142 @@
+"""A secret can be used but not seen, wherever it stands."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.config import ConfigError, parse_config
+from app.secret import Secret, SecretUnreadableError
+from tests.config.sample import ENV, LEAST, faults_of, read
+
+PLACES = {
+    "secret_key": '{ env = "AICALLCENTER_SECRET_KEY" }',
+    "signing_secrets": '[{ env = "CHECKOUT_WEBHOOK_SECRET" }]',
+    "encryption_keys": '[{ env = "RELAY_ENCRYPTION_KEY" }]',
+    "api_keys": f'["sha256:{"ab" * 32}"]',
+}
+SECRET_TEXTS = st.text(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/=_-", min_size=12, max_size=60
+)
+
+
+@given(SECRET_TEXTS)
+def test_no_form_of_a_secret_shows_its_text(text: str) -> None:
+    secret = Secret.of(text)
+    forms = [str(secret), repr(secret), f"{secret}", f"{secret:>40}", "%s" % secret, repr([secret])]  # noqa: UP031
+    assert not any(text in form for form in forms)
+
+
+@given(
+    SECRET_TEXTS, st.sampled_from(sorted(PLACES)), st.sampled_from(["{}", "[{}]", "{{ env = {} }}", "[[{}]]"])
+)
+def test_no_fault_and_no_repr_of_a_configuration_shows_a_secret(text: str, key: str, form: str) -> None:
+    written = LEAST.replace(f"{key} = {PLACES[key]}", f"{key} = {form.format(repr(text))}")
+    assert text in written
+    try:
+        shown = repr(parse_config(written, file="relay.toml", env=ENV))
+    except ConfigError as refused:
+        shown = f"{refused}{refused!r}{refused.faults!r}"
+    assert text not in shown
+
+
+def test_a_redis_password_is_in_no_repr_and_no_fault() -> None:
+    assert "hunter2" not in repr(read(LEAST.replace("redis://localhost", "redis://:hunter2@localhost")))
+    assert "hunter2" not in str(
+        ConfigError(faults_of(LEAST.replace("redis://localhost:6379/0", "redis://:hunter2@h/x")))
+    )
+
+
+@pytest.mark.parametrize(
+    "encode", (pickle.dumps, copy.copy, copy.deepcopy, msgspec.json.encode, msgspec.msgpack.encode)
+)
+def test_a_secret_cannot_be_written_out(encode: Callable[[object], object]) -> None:
+    with pytest.raises(TypeError):
+        encode(Secret.of("s3cret"))
+
+
+def test_secrets_are_equal_by_their_text() -> None:
+    assert Secret.of("a") == Secret.of("a")
+    assert Secret.of("a") != Secret.of("b")
+    assert Secret.of("a") != "a"
+
+
+def test_a_file_secret_loses_one_newline_and_is_read_again_when_the_file_changes(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("first\n\n")
+    secret = Secret.from_file(file)
+    assert secret.reveal() == "first\n"
+    file.write_text("another\n")
+    assert secret.reveal() == "another"
+
+
+def test_a_file_replaced_by_one_of_the_same_size_and_time_is_read_again(tmp_path: Path) -> None:
+    file, new = tmp_path / "secret", tmp_path / "new"
+    file.write_text("aaaa")
+    secret = Secret.from_file(file)
+    new.write_text("bbbb")
+    stat = file.stat()
+    os.utime(new, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    new.rename(file)
+    assert secret.reveal() == "bbbb"
+
+
+@pytest.mark.parametrize("content", (b"", b"\n", b"\xff\xfe", None))
+def test_a_file_that_became_unreadable_leaves_the_last_text(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "secret"
+    file.write_text("kept")
+    secret = Secret.from_file(file)
+    file.unlink() if content is None else file.write_bytes(content)
+    assert secret.reveal() == "kept"
+    file.write_text("mended")
+    assert secret.reveal() == "mended"
+
+
+def test_a_secret_that_is_nowhere_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(SecretUnreadableError, match="NOWHERE"):
+        Secret.from_env("NOWHERE", {})
+    with pytest.raises(SecretUnreadableError, match="none"):
+        Secret.from_file(tmp_path / "none")
+
+
+def b64(size: int) -> str:
+    return base64.b64encode(bytes(size)).decode()
+
+
+@pytest.mark.parametrize(
+    "good", (f"whsec_{b64(24)}", f"whsec_{b64(64)}", f"whsk_{b64(32)}", f"whsk_{b64(64)}")
+)
+def test_a_signing_secret_of_the_right_form_is_taken(good: str) -> None:
+    assert (
+        read(LEAST, ENV | {"CHECKOUT_WEBHOOK_SECRET": good}).clients["checkout"].signing_secrets[0].reveal()
+        == good
+    )
+
+
+@pytest.mark.parametrize(
+    "bad",
+    (
+        *(f"whsec_{b64(23)}", f"whsec_{b64(65)}", f"whsk_{b64(33)}", f"whsec_{b64(32)}\n"),
+        *(b64(32), "whsec_", "whsec_ä", f"whpk_{b64(32)}"),
+    ),
+)
+def test_a_malformed_signing_secret_is_refused_and_not_shown(bad: str) -> None:
+    (fault,) = faults_of(LEAST, ENV | {"CHECKOUT_WEBHOOK_SECRET": bad})
+    assert fault.key == "clients.checkout.signing_secrets[0]"
+    assert fault.found == "a secret of another form"
+
+
+@pytest.mark.parametrize("bad", (b64(31), b64(33), "x" * 32))
+def test_an_encryption_key_is_32_bytes(bad: str) -> None:
+    assert [fault.key for fault in faults_of(LEAST, ENV | {"RELAY_ENCRYPTION_KEY": bad})] == [
+        "storage.encryption_keys[0]"
+    ]
