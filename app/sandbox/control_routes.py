@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import msgspec
 from litestar import MediaType, Request, Response, Router, delete, get, post, put
 from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
 
 from app.sandbox.calls import Call, shown_rows
 from app.sandbox.campaigns import Campaign
@@ -73,7 +75,7 @@ class ForeignCalls(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @get("/faults")
-async def list_faults(sandbox: Sandbox) -> Answer:
+async def list_faults(sandbox: NamedDependency[Sandbox]) -> Answer:
     """What is on, and every fault there is with its parameters' defaults."""
     known = {
         name: {"says": says(name), "params": msgspec.structs.asdict(kind())} for name, kind in FAULTS.items()
@@ -82,7 +84,9 @@ async def list_faults(sandbox: Sandbox) -> Answer:
 
 
 @put("/faults/{name:str}")
-async def switch_fault_on(request: ControlRequest, sandbox: Sandbox, name: str) -> Answer:
+async def switch_fault_on(
+    request: ControlRequest, sandbox: NamedDependency[Sandbox], name: FromPath[str]
+) -> Answer:
     """Switch a fault on with the body's parameters; an empty body takes the defaults."""
     body = await request.body()
     try:
@@ -95,7 +99,7 @@ async def switch_fault_on(request: ControlRequest, sandbox: Sandbox, name: str) 
 
 
 @delete("/faults/{name:str}", status_code=200)
-async def switch_fault_off(sandbox: Sandbox, name: str) -> Answer:
+async def switch_fault_off(sandbox: NamedDependency[Sandbox], name: FromPath[str]) -> Answer:
     """Switch a fault off; fine if it was not on."""
     try:
         sandbox.faults.switch_off(name)
@@ -105,13 +109,13 @@ async def switch_fault_off(sandbox: Sandbox, name: str) -> Answer:
 
 
 @delete("/faults", status_code=200)
-async def switch_all_faults_off(sandbox: Sandbox) -> Answer:
+async def switch_all_faults_off(sandbox: NamedDependency[Sandbox]) -> Answer:
     sandbox.faults.clear()
     return _json({"active": {}})
 
 
 @get("/state")
-async def show_state(sandbox: Sandbox, newest: int | None = None) -> Answer:
+async def show_state(sandbox: NamedDependency[Sandbox], newest: FromQuery[int | None] = None) -> Answer:
     """Everything; `?newest=n` the last n imports and the last n calls of each campaign."""
     offset = sandbox.faults.peek(ClockOffset)
     offset_ms = offset.seconds * 1000 if offset else 0
@@ -132,7 +136,9 @@ async def show_state(sandbox: Sandbox, newest: int | None = None) -> Answer:
 
 
 @get("/calls/{call_id:int}/spoken")
-async def show_spoken(sandbox: Sandbox, call_id: int, campaign: str | None = None) -> Answer:
+async def show_spoken(
+    sandbox: NamedDependency[Sandbox], call_id: FromPath[int], campaign: FromQuery[str | None] = None
+) -> Answer:
     """What the phone said. `campaign` tells apart calls where each campaign counts its own ids."""
     found = [
         call
@@ -154,7 +160,7 @@ async def show_spoken(sandbox: Sandbox, call_id: int, campaign: str | None = Non
 
 
 @post("/campaigns/{campaign_id:str}/stop", status_code=200)
-async def stop_campaign(sandbox: Sandbox, campaign_id: str) -> Answer:
+async def stop_campaign(sandbox: NamedDependency[Sandbox], campaign_id: FromPath[str]) -> Answer:
     campaign = sandbox.campaigns.get(campaign_id)
     if campaign is None:
         return _no_campaign(sandbox, campaign_id)
@@ -163,7 +169,7 @@ async def stop_campaign(sandbox: Sandbox, campaign_id: str) -> Answer:
 
 
 @post("/campaigns/{campaign_id:str}/start", status_code=200)
-async def start_campaign(sandbox: Sandbox, campaign_id: str) -> Answer:
+async def start_campaign(sandbox: NamedDependency[Sandbox], campaign_id: FromPath[str]) -> Answer:
     campaign = sandbox.campaigns.get(campaign_id)
     if campaign is None:
         return _no_campaign(sandbox, campaign_id)
@@ -172,7 +178,9 @@ async def start_campaign(sandbox: Sandbox, campaign_id: str) -> Answer:
 
 
 @post("/campaigns/{campaign_id:str}/foreign-calls", status_code=200)
-async def place_foreign_calls(request: ControlRequest, sandbox: Sandbox, campaign_id: str) -> Answer:
+async def place_foreign_calls(
+    request: ControlRequest, sandbox: NamedDependency[Sandbox], campaign_id: FromPath[str]
+) -> Answer:
     """Somebody calls these numbers by the website: rows that no import explains."""
     campaign = sandbox.campaigns.get(campaign_id)
     if campaign is None:
@@ -187,14 +195,14 @@ async def place_foreign_calls(request: ControlRequest, sandbox: Sandbox, campaig
 
 
 @post("/tokens/kill", status_code=200)
-async def kill_tokens(sandbox: Sandbox) -> Answer:
+async def kill_tokens(sandbox: NamedDependency[Sandbox]) -> Answer:
     """Every token made so far is dead."""
     sandbox.kill_tokens()
     return _json({"dead_up_to": sandbox.account.dead_up_to})
 
 
 @put("/secret-key")
-async def change_secret_key(request: ControlRequest, sandbox: Sandbox) -> Answer:
+async def change_secret_key(request: ControlRequest, sandbox: NamedDependency[Sandbox]) -> Answer:
     """As on the provider's website: the old key and all its tokens are dead."""
     try:
         wanted = msgspec.json.decode(await request.body(), type=SecretKey)
@@ -205,7 +213,7 @@ async def change_secret_key(request: ControlRequest, sandbox: Sandbox) -> Answer
 
 
 @post("/reset", status_code=200)
-async def reset(sandbox: Sandbox) -> Answer:
+async def reset(sandbox: NamedDependency[Sandbox]) -> Answer:
     """No calls, no faults, nothing received, every campaign running."""
     sandbox.reset()
     return _json({"active": {}})

@@ -6,6 +6,7 @@ one there is only brings the lists up to date.
 
 from __future__ import annotations
 
+import re
 from html import escape
 from itertools import islice
 from typing import Literal, get_args, get_origin, get_type_hints
@@ -37,9 +38,11 @@ def render_page(sandbox: Sandbox, at_ms: int, nonce: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Sandbox provider</title>'
         f'<style nonce="{nonce}">{STYLE}</style></head><body>'
         "<header><h1>Sandbox provider</h1><p>Stands in for AICallCenter. Nobody is called; what a call comes to is "
-        "told by the number’s last four digits.</p></header><main>"
+        "told by the number’s last four digits.</p>"
+        '<nav><a href="#calls">Calls</a><a href="#imports">Imports</a><a href="#magic">Magic numbers</a>'
+        '<a href="#faults">Faults</a></nav></header><main>'
         f"{_live('campaigns', _campaigns(sandbox))}{_live('calls', _calls(sandbox, at_ms))}"
-        f"{_live('imports', _imports(sandbox))}{_faults(sandbox)}{_magic()}"
+        f"{_live('imports', _imports(sandbox))}{_magic()}{_faults(sandbox)}"
         f'</main><script nonce="{nonce}">{SCRIPT}</script></body></html>'
     )
 
@@ -56,7 +59,8 @@ def _table(heads: tuple[str, ...], lines: list[tuple[str, ...]], empty: str) -> 
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td data-head="{escape(name)}">{cell}</td>' for name, cell in zip(heads, line, strict=True)
+            f'<td data-head="{escape(name)}"><span>{cell}</span></td>'
+            for name, cell in zip(heads, line, strict=True)
         )
         + "</tr>"
         for line in lines
@@ -137,7 +141,7 @@ def _import_line(sandbox: Sandbox, entry: Import) -> tuple[str, ...]:
         sandbox.local_time(entry.at_ms),
         f"<code>{escape(entry.campaign_id)}</code>",
         f"{entry.taken_count} of {entry.contacts}",
-        _badge(entry.answer or "none", "good" if entry.taken else "bad"),
+        _badge("taken", "good") if entry.taken else _badge(entry.answer or "none", "bad"),
         escape(entry.fault),
         escape(", ".join(masked[:SHOWN_NUMBERS]) + more),
     )
@@ -160,10 +164,14 @@ def _fault_card(sandbox: Sandbox, name: str, kind: type[Fault]) -> str:
     off = f'<button formaction="/page/faults/{name}/off">Off</button>' if active else ""
     return (
         f'<form class="card{" on" if active else ""}" method="post" action="/page/faults/{name}/on">'
-        f"<h3><code>{name}</code> {badge}</h3><p>{escape(says(name))}</p>"
+        f"<h3><code>{name}</code> {badge}</h3><p>{_prose(says(name))}</p>"
         f'<div class="fields">{fields}</div><div class="tools">'
         f"<button>{'Set' if active else 'On'}</button>{off}</div></form>"
     )
+
+
+def _prose(text: str) -> str:
+    return re.sub("`([^`]*)`", r"<code>\1</code>", escape(text))
 
 
 def _field(sandbox: Sandbox, name: str, hint: object, value: object) -> str:

@@ -9,8 +9,10 @@ import msgspec
 from litestar import MediaType, Request, Response, Router, get, post
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException, PermissionDeniedException, ValidationException
 from litestar.handlers import BaseRouteHandler
+from litestar.params import FromPath
 from litestar.response import Redirect
 
 from app.sandbox.fault_board import UnknownFault
@@ -21,7 +23,7 @@ PageRequest = Request[Any, Any, State]
 
 
 @get("/", media_type=MediaType.HTML)
-async def show_page(sandbox: Sandbox) -> Response[str]:
+async def show_page(sandbox: NamedDependency[Sandbox]) -> Response[str]:
     """The page, with a policy that lets nothing in from elsewhere."""
     nonce = secrets.token_urlsafe(16)
     policy = (
@@ -37,7 +39,7 @@ async def show_page(sandbox: Sandbox) -> Response[str]:
 
 
 @post("/page/faults/{name:str}/on")
-async def switch_on(request: PageRequest, sandbox: Sandbox, name: str) -> Redirect:
+async def switch_on(request: PageRequest, sandbox: NamedDependency[Sandbox], name: FromPath[str]) -> Redirect:
     """Empty fields stand for the parameters' defaults."""
     form = await request.form()
     params = {field: value for field, value in form.items() if value != ""}
@@ -51,7 +53,7 @@ async def switch_on(request: PageRequest, sandbox: Sandbox, name: str) -> Redire
 
 
 @post("/page/faults/{name:str}/off")
-async def switch_off(sandbox: Sandbox, name: str) -> Redirect:
+async def switch_off(sandbox: NamedDependency[Sandbox], name: FromPath[str]) -> Redirect:
     try:
         sandbox.faults.switch_off(name)
     except UnknownFault as error:
@@ -60,13 +62,15 @@ async def switch_off(sandbox: Sandbox, name: str) -> Redirect:
 
 
 @post("/page/faults-off")
-async def switch_all_off(sandbox: Sandbox) -> Redirect:
+async def switch_all_off(sandbox: NamedDependency[Sandbox]) -> Redirect:
     sandbox.faults.clear()
     return Redirect("/#faults", status_code=303)
 
 
 @post("/page/campaigns/{campaign_id:str}/{move:str}")
-async def move_campaign(sandbox: Sandbox, campaign_id: str, move: str) -> Redirect:
+async def move_campaign(
+    sandbox: NamedDependency[Sandbox], campaign_id: FromPath[str], move: FromPath[str]
+) -> Redirect:
     campaign = sandbox.campaigns.get(campaign_id)
     if campaign is None or move not in ("stop", "start"):
         raise NotFoundException(f"no campaign {campaign_id!r}, or no move {move!r}")
@@ -78,13 +82,13 @@ async def move_campaign(sandbox: Sandbox, campaign_id: str, move: str) -> Redire
 
 
 @post("/page/tokens/kill")
-async def kill_tokens(sandbox: Sandbox) -> Redirect:
+async def kill_tokens(sandbox: NamedDependency[Sandbox]) -> Redirect:
     sandbox.kill_tokens()
     return Redirect("/", status_code=303)
 
 
 @post("/page/reset")
-async def reset(sandbox: Sandbox) -> Redirect:
+async def reset(sandbox: NamedDependency[Sandbox]) -> Redirect:
     sandbox.reset()
     return Redirect("/", status_code=303)
 

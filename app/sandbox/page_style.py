@@ -11,6 +11,7 @@ header,main{max-width:1180px;margin:0 auto;padding:0 16px}
 header{padding-top:20px}
 h1{font-size:22px;margin:0}h2{font-size:17px;margin:0 0 10px}h3{font-size:14px;margin:0;font-weight:600}
 header p,.told,.empty,.card p{color:var(--soft);margin:4px 0 0}
+nav{display:flex;gap:16px;flex-wrap:wrap;margin-top:8px}a{color:var(--accent)}
 section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:16px;margin:16px 0}
 #calls table,#imports table{font-size:14px}
 #calls,#imports{max-height:440px;overflow:auto}
@@ -38,7 +39,7 @@ label input,label select{color:var(--ink);min-width:0}
 thead{display:none}table,tbody,tr,td{display:block}
 tr{padding:8px 0;border-bottom:1px solid var(--line)}tr:last-child{border-bottom:0}
 td{border:0;padding:1px 0;display:flex;gap:10px}
-td:empty{display:none}
+td:has(>span:empty){display:none}
 td::before{content:attr(data-head);flex:0 0 96px;font-size:12px;color:var(--soft);line-height:22px}
 td[data-head=""]::before{display:none}
 button,input,select{min-height:40px}}

@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 from litestar import Request, Router, get, post
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException
+from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from app.sandbox.exporting import Export, read_query
@@ -31,7 +33,9 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 @post("/campaigns/{campaign_id:str}/import", status_code=200)
-async def import_contacts(request: ProviderRequest, sandbox: Sandbox, campaign_id: str) -> ASGIApp:
+async def import_contacts(
+    request: ProviderRequest, sandbox: NamedDependency[Sandbox], campaign_id: FromPath[str]
+) -> ASGIApp:
     """Put contacts into a campaign. The entry of what was sent is there from the moment it arrived."""
     sent = await read_import(request)
     count = len(sent.contacts or [])
@@ -49,7 +53,9 @@ async def import_contacts(request: ProviderRequest, sandbox: Sandbox, campaign_i
 
 
 @get("/campaigns/{campaign_id:str}/export")
-async def export_campaign(request: ProviderRequest, sandbox: Sandbox, campaign_id: str) -> ASGIApp:
+async def export_campaign(
+    request: ProviderRequest, sandbox: NamedDependency[Sandbox], campaign_id: FromPath[str]
+) -> ASGIApp:
     """One campaign's calls."""
 
     def work(moment: Moment) -> Reply:
@@ -68,7 +74,7 @@ async def export_campaign(request: ProviderRequest, sandbox: Sandbox, campaign_i
 
 
 @get("/users/call-log")
-async def export_account(request: ProviderRequest, sandbox: Sandbox) -> ASGIApp:
+async def export_account(request: ProviderRequest, sandbox: NamedDependency[Sandbox]) -> ASGIApp:
     """All of the account's calls; the answer names no limit."""
 
     def work(moment: Moment) -> Reply:
@@ -82,7 +88,7 @@ async def export_account(request: ProviderRequest, sandbox: Sandbox) -> ASGIApp:
 
 
 @get("/users/generate-access-token")
-async def make_token(request: ProviderRequest, sandbox: Sandbox) -> ASGIApp:
+async def make_token(request: ProviderRequest, sandbox: NamedDependency[Sandbox]) -> ASGIApp:
     """A token for whoever knows the secret key."""
     sandbox.received.counts.token_requests += 1
     secret_key = _query(request).get("secret_key", "")
