@@ -1,0 +1,96 @@
+-- Accepts one message: idempotency, limits, the queue's bound, the record, its indexes, its place in the queue.
+--
+-- ARGV  1 id                2 client            3 campaign          4 account
+--       5 number hash       6 reference hash or ''   7 sealed body   8 sealed code or ''
+--       9 ttl in ms, or 0   10 expires_at in ms, or 0
+--       11 idempotency hash or ''   12 fingerprint   13 idempotency life in ms
+--       14 client burst     15 client period ms    16 number burst    17 number period ms
+--       18 queue bound      19 keep ms             20 destination or ''
+--       21 '1': event when submitted     22 '1': supersede queued     23 traceparent or ''
+-- Answer  {'accepted', accepted_at_ms, expires_at_ms, limit remaining, limit reset ms}
+--         {'replayed', id, campaign, body, accepted_at_ms, expires_at_ms}
+--         {'conflict'}  the key was used for another body, or its record is gone
+--         {'limited', 'client' | 'number', retry_after_ms, burst, period_ms}
+--         {'full', queued}
+--
+-- Invariant: all or nothing. A refusal writes nothing: no token of a limit, no idempotency key.
+
+local id, client, campaign, account = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local number, reference = ARGV[5], ARGV[6]
+local idem = ARGV[11] ~= '' and P .. 'idem:' .. client .. ':' .. ARGV[11]
+
+if idem then
+  local known = redis.call('HMGET', idem, 'f', 'm')
+  if known[1] then
+    if known[1] ~= ARGV[12] then return { 'conflict' } end
+    local m = read(known[2], 'ca', 'b', 'at', 'ex')
+    if not m[1] then return { 'conflict' } end
+    return { 'replayed', known[2], m[1], m[2], m[3], m[4] }
+  end
+end
+
+-- GCRA: the theoretical arrival time of the next request; `burst` at once, then evenly over each period.
+local function gcra(key, burst, period_ms)
+  local interval = period_ms / burst
+  local tat = math.max(tonumber(redis.call('GET', key) or '0'), NOW)
+  local allow_at = tat + interval - period_ms
+  return allow_at <= NOW + 0.0001, tat + interval, allow_at - NOW, interval
+end
+
+local client_burst, client_period = tonumber(ARGV[14]), tonumber(ARGV[15])
+local number_burst, number_period = tonumber(ARGV[16]), tonumber(ARGV[17])
+local client_key = P .. 'rate:' .. client
+local number_key = P .. 'number_rate:' .. campaign .. ':' .. number
+local client_ok, client_tat, client_wait, client_interval = gcra(client_key, client_burst, client_period)
+if not client_ok then return { 'limited', 'client', math.ceil(client_wait), client_burst, client_period } end
+local number_ok, number_tat, number_wait = gcra(number_key, number_burst, number_period)
+if not number_ok then return { 'limited', 'number', math.ceil(number_wait), number_burst, number_period } end
+
+local depth = redis.call('ZCARD', P .. 'queued:' .. campaign)
+if depth >= tonumber(ARGV[18]) then return { 'full', depth } end
+
+local keep_ms = tonumber(ARGV[19])
+local expires = tonumber(ARGV[10])
+if expires == 0 then expires = NOW + tonumber(ARGV[9]) end
+
+redis.call('SET', client_key, string.format('%.3f', client_tat), 'PX', math.ceil(client_tat - NOW) + 1000)
+redis.call('SET', number_key, string.format('%.3f', number_tat), 'PX', math.ceil(number_tat - NOW) + 1000)
+
+if ARGV[22] == '1' then
+  for _, other in ipairs(redis.call('ZREVRANGE', P .. 'by_number:' .. client .. ':' .. number, 0, 9)) do
+    local o = read(other, 's', 'ca', 'am')
+    if o[1] == 'queued' and o[2] == campaign and not o[3] then
+      dequeue(other)
+      finish(other, 'cancelled', 'superseded')
+    end
+  end
+end
+
+local key = P .. 'm:' .. id
+redis.call('HSET', key, 's', 'queued', 'v', 1, 'cl', client, 'ca', campaign, 'ac', account, 'n', number,
+  'at', NOW, 'ex', expires, 'b', ARGV[7], 'kp', keep_ms, 't', NOW .. ' accepted \n')
+if ARGV[8] ~= '' then redis.call('HSET', key, 'c', ARGV[8]) end
+if ARGV[20] ~= '' then redis.call('HSET', key, 'd', ARGV[20]) end
+if ARGV[21] == '1' then redis.call('HSET', key, 'es', '1') end
+if ARGV[23] ~= '' then redis.call('HSET', key, 'tp', ARGV[23]) end
+
+local life_ms = expires - NOW + keep_ms + 3600000
+local by_number = P .. 'by_number:' .. client .. ':' .. number
+redis.call('ZADD', by_number, NOW, id)
+redis.call('ZREMRANGEBYSCORE', by_number, '-inf', NOW - keep_ms - 90000000)
+at_least(by_number, life_ms)
+if reference ~= '' then
+  redis.call('HSET', key, 'rf', reference)
+  local by_reference = P .. 'by_reference:' .. client .. ':' .. reference
+  redis.call('ZADD', by_reference, NOW, id)
+  redis.call('ZREMRANGEBYSCORE', by_reference, '-inf', NOW - keep_ms - 90000000)
+  at_least(by_reference, life_ms)
+end
+if idem then
+  redis.call('HSET', idem, 'f', ARGV[12], 'm', id)
+  redis.call('PEXPIRE', idem, ARGV[13])
+end
+enqueue(id, NOW)
+wake(campaign)
+local remaining = math.floor((NOW + client_period - client_tat) / client_interval + 0.001)
+return { 'accepted', NOW, expires, remaining, math.ceil(client_tat - NOW) }

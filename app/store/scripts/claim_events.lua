@@ -1,0 +1,54 @@
+-- Takes due events for delivery, from every destination that has room, the longest waiting destination first.
+--
+-- ARGV  1 the most to take   2 slots per destination   3 lease ms   4 fence (unique to this claim)
+-- Answer  {next_ms or -1, {event, destination, event record…, message record…}, …}
+--         next_ms: when there will be more to do, by Redis' clock, in ms from now
+--
+-- Invariants: an event is leased to one worker at a time; a destination holds its own slots only; a destination whose
+-- breaker is open gets one probe at a time.
+
+local most, slots, lease_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+redis.call('HDEL', P .. 'woken', '>push')
+
+local answer, taken = { -1 }, 0
+for _, destination in ipairs(redis.call('ZRANGEBYSCORE', P .. 'destinations', '-inf', NOW, 'LIMIT', 0, 200)) do
+  if taken >= most then break end
+  local queue, leased = P .. 'push:' .. destination, P .. 'pushing:' .. destination
+  for _, event in ipairs(redis.call('ZRANGEBYSCORE', leased, '-inf', NOW)) do
+    redis.call('ZREM', leased, event)
+    redis.call('ZADD', queue, NOW, event)
+  end
+  local breaker = redis.call('HMGET', P .. 'breaker:' .. destination, 'open', 'next')
+  local under_way = redis.call('ZCARD', leased)
+  local room = math.min(slots - under_way, most - taken)
+  if breaker[1] then
+    room = (under_way == 0 and tonumber(breaker[2]) <= NOW) and math.min(room, 1) or 0
+  end
+  local events = room > 0 and redis.call('ZRANGEBYSCORE', queue, '-inf', NOW, 'LIMIT', 0, room) or {}
+  for _, event in ipairs(events) do
+    redis.call('ZREM', queue, event)
+    local key = P .. 'e:' .. event
+    local e = redis.call('HMGET', key, 'm', 'ty', 'v', 'r', 'su', 'fi', 'k', 'at', 'cl', 'a')
+    local m = e[1] and read(e[1], 'ca', 'b', 'at', 'ex', 'k', 'n', 'tp')
+    if e[1] and m[1] then
+      redis.call('ZADD', leased, NOW + lease_ms, event)
+      redis.call('HSET', key, 'f', ARGV[4])
+      for i = 1, 10 do e[i] = e[i] or '' end
+      for i = 1, 7 do m[i] = m[i] or '' end
+      answer[#answer + 1] = { event, destination, e, m }
+      taken = taken + 1
+    end
+  end
+  if room <= 0 and redis.call('ZCARD', queue) > 0 then
+    -- No room now: the next settle, lease or probe brings it back.
+    local again = breaker[1] and math.max(tonumber(breaker[2]), NOW + 50) or math.huge
+    local lease = tonumber(redis.call('ZRANGE', leased, 0, 0, 'WITHSCORES')[2] or 'inf') or math.huge
+    local at = math.min(again, lease)
+    redis.call('ZADD', P .. 'destinations', at == math.huge and NOW + 50 or at, destination)
+  else
+    reschedule(destination)
+  end
+end
+local first = redis.call('ZRANGE', P .. 'destinations', 0, 0, 'WITHSCORES')[2]
+if first then answer[1] = math.max(0, math.ceil(tonumber(first) - NOW)) end
+return answer

@@ -1,0 +1,117 @@
+-- Takes the next batch of a campaign: due messages, round-robin over clients, never one number twice.
+--
+-- ARGV  1 campaign   2 account   3 batch id   4 batch size   5 concurrency   6 linger ms   7 lease ms
+--       8 calls an hour, 0: no ceiling   9 provider's campaign id   10 base URL   11 pause between probes ms
+--       12 source of outcomes
+-- Answer  {'batch', probe '1'|'', {id, body, code, expires_at_ms, accepted_at_ms, traceparent}, …}
+--         {'wait', ms}            nothing to take before then
+--         {'held', reason, ms}    the campaign is held; ask again after that
+--         {'busy'}                `concurrency` imports are under way
+--         {'empty'}
+--
+-- Invariants: a message leaves the queue and joins the batch in this one move; a leased number is claimed, so no
+-- import anywhere carries it; an expired message is never leased; a held campaign gives one lone probe at a time.
+
+local campaign, account, batch = ARGV[1], ARGV[2], ARGV[3]
+local size, linger_ms, lease_ms = tonumber(ARGV[4]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local ceiling = tonumber(ARGV[8])
+
+redis.call('HDEL', P .. 'woken', campaign)
+
+local reason, until_ms = hold_of(campaign, account)
+if reason == 'paused' then return { 'held', reason, 5000 } end
+if reason and until_ms > NOW then return { 'held', reason, until_ms - NOW } end
+if redis.call('SCARD', P .. 'under_way:' .. campaign) >= tonumber(ARGV[5]) then return { 'busy' } end
+
+local smaller = tonumber(redis.call('GET', P .. 'smaller:' .. campaign) or size)
+size = math.min(size, smaller)
+local probe = reason ~= nil
+if probe then size = 1 end
+
+-- Calls of the last hour, counted by minute, are the last fuse.
+local hour = P .. 'hour:' .. campaign
+local minute = math.floor(NOW / 60000)
+if ceiling > 0 then
+  local used, oldest = 0, minute
+  for at, n in string.gmatch(table.concat(redis.call('HGETALL', hour), ' '), '(%d+) (%d+)') do
+    if tonumber(at) <= minute - 60 then
+      redis.call('HDEL', hour, at)
+    else
+      used, oldest = used + tonumber(n), math.min(oldest, tonumber(at))
+    end
+  end
+  if used >= ceiling then
+    local free_ms = (oldest + 60) * 60000 - NOW
+    redis.call('SET', P .. 'ceiling:' .. campaign, '1', 'PX', math.max(free_ms, 1))
+    return { 'held', 'ceiling', free_ms }
+  end
+  redis.call('DEL', P .. 'ceiling:' .. campaign)
+  size = math.min(size, ceiling - used)
+end
+
+local turns = P .. 'turns:' .. campaign
+local due, oldest, ready = 0, math.huge, {}
+for _, client in ipairs(redis.call('ZRANGE', turns, 0, -1)) do
+  local queue = P .. 'due:' .. campaign .. ':' .. client
+  local first = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')[2]
+  if not first then
+    redis.call('ZREM', turns, client)
+  else
+    oldest = math.min(oldest, tonumber(first))
+    if tonumber(first) <= NOW then
+      ready[#ready + 1] = client
+      if due < size then due = due + redis.call('ZCOUNT', queue, '-inf', NOW) end
+    end
+  end
+end
+if oldest == math.huge then return { 'empty' } end
+if oldest > NOW then return { 'wait', oldest - NOW } end
+if due < size and not probe and oldest + linger_ms > NOW then return { 'wait', oldest + linger_ms - NOW } end
+
+-- The next turn of a client that took part comes after all the others'.
+local turn = tonumber(redis.call('ZRANGE', turns, -1, -1, 'WITHSCORES')[2] or '0') + 1
+local members, answer, looked = {}, { 'batch', probe and '1' or '' }, 0
+while #members < size and #ready > 0 and looked < 4 * size + 8 do
+  local still = {}
+  local share = math.max(1, math.floor((size - #members) / #ready))
+  for _, client in ipairs(ready) do
+    local queue = P .. 'due:' .. campaign .. ':' .. client
+    local wanted = math.min(share, size - #members)
+    local ids = wanted > 0 and redis.call('ZRANGEBYSCORE', queue, '-inf', NOW, 'LIMIT', 0, wanted) or {}
+    for _, id in ipairs(ids) do
+      looked = looked + 1
+      local m = read(id, 's', 'n', 'ex', 'b', 'c', 'at', 'tp')
+      redis.call('ZREM', queue, id)
+      if m[1] == 'queued' and tonumber(m[3]) > NOW then
+        if redis.call('HSETNX', P .. 'numbers:' .. account, m[2], id) == 0 then
+          park(id, account, m[2])
+        else
+          move(id, 'submitting')
+          redis.call('ZREM', P .. 'queued:' .. campaign, id)
+          redis.call('HSET', P .. 'm:' .. id, 'bt', batch)
+          members[#members + 1] = id
+          answer[#answer + 1] = { id, m[4], m[5] or '', m[3], m[6], m[7] or '' }
+        end
+      end
+    end
+    if wanted > 0 then
+      redis.call('ZADD', turns, turn, client)
+      turn = turn + 1
+    end
+    if #ids == wanted and wanted > 0 then still[#still + 1] = client end
+  end
+  ready = still
+end
+if #members == 0 then return { 'wait', 1 } end
+
+if probe then redis.call('HSET', P .. 'hold:' .. campaign, 'next', NOW + tonumber(ARGV[11])) end
+if ceiling > 0 then
+  redis.call('HINCRBY', hour, minute, #members)
+  redis.call('PEXPIRE', hour, 3660000)
+end
+redis.call('HSET', P .. 'b:' .. batch, 'st', 'leased', 'ca', campaign, 'ac', account, 'pc', ARGV[9], 'url', ARGV[10],
+  'so', ARGV[12], 'ms', table.concat(members, ' '))
+redis.call('ZADD', P .. 'leases', NOW + lease_ms, batch)
+redis.call('SADD', P .. 'under_way:' .. campaign, batch)
+redis.call('HSET', P .. 'sources', ARGV[12], campaign)
+return answer

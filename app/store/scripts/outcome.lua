@@ -1,0 +1,88 @@
+-- Gives one row of an export to the message whose call it tells of.
+--
+-- ARGV  1 account   2 number hash   3 call id or ''   4 row state   5 called at ms by our clock, or 0   6 tolerance ms
+--       7 sealed call   8 reason of a failure   9 redial window ms
+-- Answer  {'settled', id, state, campaign, reason, sent_at_ms} | {'waiting', id} (not final yet) | {'known', id} (said before)
+--         {'unexplained'}
+--
+-- Invariants: a row goes to the import with its call id, else to the oldest import of the number that lacks one and
+-- was sent before it. A row that only an ambiguous batch explains proves that the whole batch was taken.
+
+local account, number, call = ARGV[1], ARGV[2], ARGV[3]
+local row_state, called_ms, tolerance = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local index = P .. 'calls:' .. account .. ':' .. number
+local candidates = redis.call('ZRANGE', index, 0, -1)
+
+local owner, batch
+if call ~= '' then
+  for _, id in ipairs(candidates) do
+    for _, one in ipairs(imports_of(id)) do
+      if one[3] == call then owner, batch = id, one[1] end
+    end
+  end
+end
+if not owner then
+  local sent = math.huge
+  for _, id in ipairs(candidates) do
+    local state = redis.call('HGET', P .. 'm:' .. id, 's')
+    local open = state and (state ~= 'answered' and state ~= 'failed')
+    for _, one in ipairs(imports_of(id)) do
+      local before = called_ms == 0 or one[2] <= called_ms + tolerance
+      if open and one[3] == '' and before and one[2] < sent then owner, batch, sent = id, one[1], one[2] end
+    end
+  end
+end
+if not owner then
+  -- A redial inside the window belongs to the number's latest call; there the answer outweighs the failure.
+  for i = #candidates, 1, -1 do
+    if not owner and redis.call('HGET', P .. 'm:' .. candidates[i], 'pf') then owner = candidates[i] end
+  end
+end
+if not owner then return { 'unexplained' } end
+
+local m = read(owner, 's', 'bt', 'so', 'ca', 'pf', 'su')
+local state = m[1]
+if state == 'answered' or state == 'failed' then return { 'known', owner } end
+
+if state == 'submitting' then
+  local b = redis.call('HMGET', P .. 'b:' .. m[2], 'st', 'at', 'so')
+  if b[1] ~= 'ambiguous' then return { 'waiting', owner } end
+  local proven = batch == m[2] and members_of(batch) or { owner }
+  for _, id in ipairs(proven) do
+    note(id, 'import found', batch)
+    mark_submitted(id, batch, tonumber(b[2]), b[3])
+  end
+  if batch == m[2] then
+    redis.call('ZREM', P .. 'ambiguous:' .. b[3], batch)
+    redis.call('DEL', P .. 'b:' .. batch)
+  end
+elseif state == 'queued' then
+  -- An ambiguous import of it was not found in time, and yet was taken: its call is this message's call.
+  dequeue(owner)
+  move(owner, 'submitting')
+  note(owner, 'import found', batch)
+  mark_submitted(owner, batch, imports_of(owner)[1][2], m[3])
+end
+
+if call ~= '' and batch then
+  set_call(owner, batch, call)
+  release_number(account, number, owner)
+end
+if row_state ~= 40 and row_state ~= 50 then return { 'waiting', owner } end
+
+redis.call('HSET', P .. 'm:' .. owner, 'k', ARGV[7])
+local redial_ms = tonumber(ARGV[9])
+if row_state == 50 and redial_ms > 0 and state ~= 'undetermined' then
+  if not m[5] then
+    redis.call('HSET', P .. 'm:' .. owner, 'pf', ARGV[8])
+    redis.call('ZADD', P .. 'redials', math.max(called_ms, tonumber(m[6] or '0')) + redial_ms, owner)
+    note(owner, 'call failed', 'a redial may follow')
+  end
+  return { 'waiting', owner }
+end
+redis.call('HDEL', P .. 'm:' .. owner, 'pf')
+redis.call('ZREM', P .. 'redials', owner)
+redis.call('ZREM', P .. 'open:' .. m[3], owner)
+finish(owner, row_state == 40 and 'answered' or 'failed', row_state == 50 and ARGV[8] or nil)
+local sent_ms = redis.call('HGET', P .. 'm:' .. owner, 'su')
+return { 'settled', owner, row_state == 40 and 'answered' or 'failed', m[4], ARGV[8], sent_ms or '0' }

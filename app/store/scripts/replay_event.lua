@@ -1,0 +1,23 @@
+-- Puts an event into its destination's queue again, under the same id, with a fresh schedule.
+--
+-- ARGV  1 event   2 client   3 keep ms: how long its record must live for the new attempts
+-- Answer  'queued' (also if it is waiting already) | 'unknown' | 'no callback'
+--
+-- Invariant: one client never replays another's event.
+
+local event = ARGV[1]
+local key = P .. 'e:' .. event
+local e = redis.call('HMGET', key, 'cl', 'st', 'd', 'm')
+if not e[1] or e[1] ~= ARGV[2] or redis.call('EXISTS', P .. 'm:' .. e[4]) == 0 then return 'unknown' end
+if e[2] == 'none' then return 'no callback' end
+if e[2] == 'pending' then return 'queued' end
+redis.call('HSET', key, 'st', 'pending', 'na', NOW, 'a', 0)
+at_least(key, tonumber(ARGV[3]))
+if redis.call('PTTL', P .. 'm:' .. e[4]) > 0 then at_least(P .. 'm:' .. e[4], tonumber(ARGV[3])) end
+redis.call('ZREM', P .. 'dead:' .. e[1], event)
+redis.call('ZADD', P .. 'pending:' .. e[1], NOW, event)
+redis.call('ZADD', P .. 'push:' .. e[3], NOW, event)
+note(e[4], 'callback replayed', event)
+reschedule(e[3])
+wake_push()
+return 'queued'
