@@ -24,16 +24,18 @@ PLACES = {
     "encryption_keys": '[{ env = "RELAY_ENCRYPTION_KEY" }]',
     "api_keys": f'["sha256:{"ab" * 32}"]',
 }
+# Begins every planted secret and stands nowhere else: drawn text alone may be a word of the program.
+MARK = "Zq7Xv"
 SECRET_TEXTS = st.text(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/=_-", min_size=12, max_size=60
-)
+).map(lambda drawn: MARK + drawn)
 
 
 @given(SECRET_TEXTS)
 def test_no_form_of_a_secret_shows_its_text(text: str) -> None:
     secret = Secret.of(text)
     forms = [str(secret), repr(secret), f"{secret}", f"{secret:>40}", "%s" % secret, repr([secret])]  # noqa: UP031
-    assert not any(text in form for form in forms)
+    assert not any(MARK in form for form in forms)
 
 
 @given(
@@ -46,7 +48,7 @@ def test_no_fault_and_no_repr_of_a_configuration_shows_a_secret(text: str, key: 
         shown = repr(parse_config(written, file="relay.toml", env=ENV))
     except ConfigError as refused:
         shown = f"{refused}{refused!r}{refused.faults!r}"
-    assert text not in shown
+    assert MARK not in shown
 
 
 def test_a_redis_password_is_in_no_repr_and_no_fault() -> None:
