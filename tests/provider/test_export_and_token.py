@@ -323,7 +323,7 @@ def assert_tells_nothing(fault: ProviderError) -> None:
 
 async def test_the_provider_clock_is_learned_and_one_odd_answer_moves_nothing(client_of: ClientMaker) -> None:
     now = 1795489200.0
-    dates = [now + 180, now + 180, now - 86400, now + 180]
+    dates = [now - 86400, now + 180, now + 180, now + 180]
     async with serving(*[answer(page(), date=formatdate(at, usegmt=True)) for at in dates]) as server:
         client = client_of(server.base_url, clock=lambda: now)
         assert client.clock_offset_ms is None
