@@ -27,6 +27,7 @@ def _logging_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     names = ("httpx", "httpcore", "arq", "aiohttp", "uvicorn", "uvicorn.access")
+    logging.captureWarnings(False)
     levels = {name: logging.getLogger(name).level for name in names}
     yield
     logging.captureWarnings(False)
@@ -101,12 +102,10 @@ def test_what_would_print_urls_or_job_arguments_is_held_even_at_debug(name: str)
 
 def test_a_warning_of_python_is_a_log_line() -> None:
     stream = io.StringIO()
-    configure_logging(stream=stream, env={})
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        logging.captureWarnings(True)
+        configure_logging(stream=stream, env={})
         warnings.warn("old", UserWarning, stacklevel=1)
-        logging.captureWarnings(False)
     assert [line["logger"] for line in lines(stream)] == ["py.warnings"]
 
 
@@ -117,6 +116,7 @@ PLANTED = st.one_of(
     WORD.map(lambda word: (word, f"GET https://h/api?access_token={word}&limit=10")),
     WORD.map(lambda word: (word, f"https://h/api?secret_key={word}")),
     WORD.map(lambda word: (word, f"Authorization: Bearer {word}")),
+    WORD.map(lambda word: (word, f"refused Bearer {word} of h")),
     WORD.map(lambda word: (word, f"token eyJ{word}.eyJ{word}.{word} dropped")),
     WORD.map(lambda word: (word, f"signed with whsec_{word}=")),
     WORD.map(lambda word: (word, f"redis://user:{word}@host:6379/0")),
