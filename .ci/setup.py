@@ -71,7 +71,7 @@ def install(extra):
         "-m",
         "pip",
         "install",
-        "--quiet",
+        "-qq",
         "--disable-pip-version-check",
         "--no-input",
     ]
