@@ -33,11 +33,9 @@ coverage: install ## the tests again, and the lines and branches they left out
 	@$(BIN)/coverage report
 
 check: install ## format, lint, types, layers and locks, as CI runs them
-	@$(BIN)/ruff format --check
-	@$(BIN)/ruff check
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports
-	@$(BIN)/python .ci/check_locks.py
+	@failed=0; for each in "ruff format --check" "ruff check" mypy lint-imports "python .ci/check_locks.py"; do \
+	  $(BIN)/$$each || failed=1; \
+	done; exit $$failed
 
 format: install ## format the code and mend what can be mended
 	@$(BIN)/ruff check --fix-only
