@@ -1,0 +1,68 @@
+"""What is kept sealed in Redis, and how numbers and references are found without being readable there.
+
+Owns the keys. AES-256-GCM with the record's id as associated data, so that a sealed value moved to another record
+does not open; each sealed value names its key by four bytes, so that the first key encrypts and all decrypt.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+from collections.abc import Sequence
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from app.secret import Secret
+
+_NONCE_BYTES = 12
+_KEY_ID_BYTES = 4
+
+
+class UnsealableError(Exception):
+    """No configured key opens this value: the key it was sealed with is gone, or the value was moved or changed."""
+
+
+class Keyring:
+    """Seals with the first key, opens with any."""
+
+    def __init__(self, keys: Sequence[Secret]) -> None:
+        raw = [base64.b64decode(key.reveal()) for key in keys]
+        self._ciphers = {hashlib.sha256(key).digest()[:_KEY_ID_BYTES]: AESGCM(key) for key in raw}
+        self._first = next(iter(self._ciphers))
+
+    def seal(self, clear: bytes, bound_to: str) -> bytes:
+        """The sealed value; it opens only when given the same `bound_to`."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return self._first + nonce + self._ciphers[self._first].encrypt(nonce, clear, bound_to.encode())
+
+    def open(self, sealed: bytes, bound_to: str) -> bytes:
+        """The clear value. `UnsealableError` if no key opens it."""
+        cipher = self._ciphers.get(sealed[:_KEY_ID_BYTES])
+        if cipher is None:
+            raise UnsealableError("sealed with a key that is not configured")
+        start = _KEY_ID_BYTES + _NONCE_BYTES
+        try:
+            return cipher.decrypt(sealed[_KEY_ID_BYTES:start], sealed[start:], bound_to.encode())
+        except InvalidTag:
+            raise UnsealableError("a sealed value was moved or changed") from None
+
+
+class Index:
+    """Keyed hashes under a secret that lives sealed in Redis: rotation of the encryption keys leaves them be."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def of(self, kind: str, text: str) -> str:
+        """22 characters that stand for `text` among things of this kind, and tell nothing of it."""
+        digest = hmac.digest(self._secret, f"{kind}\0{text}".encode(), "sha256")[:16]
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+    def fingerprint(self, body: bytes) -> str:
+        """Stands for a request's body. Keyed: a plain hash of a body with a six-digit code is soon undone."""
+        digest = hmac.digest(self._secret, b"fingerprint\0" + body, "sha256")[:16]
+        return binascii.b2a_base64(digest, newline=False).rstrip(b"=").decode()

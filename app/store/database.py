@@ -1,0 +1,90 @@
+"""Runs the scripts: one shard's prefix, the keyring and the index secret, and durability where it is asked for.
+
+Owns the way from a script's name to its answer. Scripts that are run with `write` wait for nothing but Redis;
+`commit` joins the calls of concurrent requests into one round trip and waits for what `durability` names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from app.sealing import Index, Keyring
+from app.store.commit import Committer
+from app.store.faults import StoreUnavailableError
+from app.store.lua import script
+
+if TYPE_CHECKING:
+    from app.store.connection import Client
+
+Argument = str | bytes | int
+Reply = Any
+"""What a script gives, as redis-py reads it: bytes, int, None, or a list of these. Each module of the store turns
+it into types of its own; it goes no further."""
+
+PREFIX = "relay:{0}:"
+
+
+class Database:
+    """What every part of the store is given."""
+
+    def __init__(self, client: Client, keyring: Keyring, index: Index, committer: Committer) -> None:
+        self.client = client
+        self.keyring = keyring
+        self.index = index
+        self._committer = committer
+
+    def key(self, *parts: str) -> str:
+        """A key of the shard."""
+        return PREFIX + ":".join(parts)
+
+    async def run(self, name: str, *args: Argument) -> Reply:
+        """The answer of the script. `StoreUnavailableError` if Redis is away or refuses."""
+        wanted = script(name)
+        try:
+            try:
+                return await self.client.evalsha(wanted.digest, 1, PREFIX, *cast("list[str]", list(args)))
+            except NoScriptError:
+                return await self.client.eval(wanted.text, 1, PREFIX, *cast("list[str]", list(args)))
+        except RedisError as error:
+            raise unavailable(error) from None
+
+    async def commit(self, name: str, *args: Argument) -> Reply:
+        """As `run`, durable as configured when it returns. `OutcomeUnknownError` if that could not be confirmed."""
+        return await self._committer.run(script(name), PREFIX, args)
+
+    async def read(self, command: str, *args: Argument) -> Reply:
+        """The answer of one plain command. `StoreUnavailableError` if Redis is away or refuses."""
+        try:
+            return await self.client.execute_command(command, *args)
+        except RedisError as error:
+            raise unavailable(error) from None
+
+    async def read_many(self, commands: Sequence[tuple[Argument, ...]]) -> list[Reply]:
+        """The answers of several plain commands in one round trip."""
+        pipe = self.client.pipeline(transaction=False)
+        for command in commands:
+            pipe.execute_command(*command)
+        try:
+            return cast("list[Reply]", await pipe.execute())
+        except RedisError as error:
+            raise unavailable(error) from None
+
+    async def close(self) -> None:
+        """Ends every connection."""
+        await self._committer.close()
+        await self.client.aclose()
+
+
+def unavailable(error: Exception) -> StoreUnavailableError:
+    """The error in our words. The library's texts name hosts and keys; the kind is enough."""
+    if isinstance(error, ResponseError):
+        return StoreUnavailableError(f"redis refused: {str(error).split(' ', 1)[0]}")
+    if isinstance(error, RedisConnectionError | RedisTimeoutError | asyncio.TimeoutError):
+        return StoreUnavailableError("redis cannot be reached")
+    return StoreUnavailableError(f"redis failed: {type(error).__name__}")
