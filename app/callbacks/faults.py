@@ -23,7 +23,8 @@ _BY_ERRNO: Final = {
     errno.ENETUNREACH: "no route to host",
     errno.ETIMEDOUT: "timed out connecting",
 }
-_NO_SUCH_NAME: Final = frozenset({socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_FAIL})
+# musl has no EAI_NODATA
+_NO_SUCH_NAME: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 _BY_CERTIFICATE: Final = {
     9: "not yet valid",
     10: "expired",
