@@ -110,7 +110,9 @@ class Committer:
         replies, confirmed = await self._round_trip(
             connection, [("EVALSHA", call.script.digest, 1, call.prefix, *call.args) for call in group]
         )
-        unknown = [call for call, reply in zip(group, replies, strict=True) if isinstance(reply, NoScriptError)]
+        unknown = [
+            call for call, reply in zip(group, replies, strict=True) if isinstance(reply, NoScriptError)
+        ]
         self._answer(group, replies, confirmed)
         if unknown:
             again, confirmed = await self._round_trip(

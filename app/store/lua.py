@@ -45,7 +45,12 @@ def _moves_table() -> str:
 def script(name: str) -> Script:
     """The script of that file name, less its ending."""
     flags = " flags=allow-oom" if name in FREEING else ""
-    parts = (f"#!lua{flags}\n", _moves_table(), (_FOLDER / "prelude.lua").read_text(), (_FOLDER / f"{name}.lua").read_text())
+    parts = (
+        f"#!lua{flags}\n",
+        _moves_table(),
+        (_FOLDER / "prelude.lua").read_text(),
+        (_FOLDER / f"{name}.lua").read_text(),
+    )
     text = "".join(parts)
     return Script(name, text, hashlib.sha1(text.encode()).hexdigest())  # noqa: S324  Redis addresses scripts so
 

@@ -1,0 +1,187 @@
+"""Events: a client's list of them, their deliveries by state, replay, and what the pusher takes and gives back.
+
+Owns no state of its own; each change is one script. A client is shown its own events only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from app.message import Callback, CallbackState, EventId, MessageId
+from app.store.messages import callback_of
+from app.store.records import EventBody, Record, event_body, open_body
+
+if TYPE_CHECKING:
+    from app.store.database import Database
+
+_CLAIMED_EVENT = ("m", "ty", "v", "r", "su", "fi", "k", "at", "cl", "a")
+_CLAIMED_MESSAGE = ("ca", "b", "at", "ex", "k", "n", "tp")
+_encode = msgspec.json.Encoder().encode
+
+BREAKER_FAILURES = 5
+BREAKER_PAUSE_MS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class ListedEvent:
+    """An event of a client's list, and the cursor that leads to the next."""
+
+    event_id: EventId
+    cursor: str
+    body: EventBody
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The delivery of an event, as a list of them shows it."""
+
+    callback: Callback
+    message_id: MessageId
+
+
+@dataclass(frozen=True, slots=True)
+class DueEvent:
+    """An event leased for one attempt. `body` is the same bytes on every attempt."""
+
+    event_id: EventId
+    message_id: MessageId
+    client: str
+    url: str
+    body: bytes
+    attempts: int
+    made_at_ms: int
+    fence: str
+    traceparent: str | None
+
+
+class Events:
+    """The store's face for events and their deliveries."""
+
+    def __init__(self, database: Database, *, keep_ms: int) -> None:
+        self._db = database
+        self._keep_ms = keep_ms
+
+    async def after(self, client: str, cursor: str | None, limit: int) -> list[ListedEvent]:
+        """This client's events in the order they were made. ValueError if the cursor is not one of ours."""
+        start = "-"
+        if cursor is not None:
+            at, dash, sequence = cursor.partition("-")
+            start = f"({int(at)}-{int(sequence or '0')}" if dash else f"({int(at)}-0"
+        entries = await self._db.read("XRANGE", self._db.key("events", client), start, "+", "COUNT", limit)
+        found = [(cursor_of.decode(), EventId(fields[1].decode())) for cursor_of, fields in entries]
+        bodies = await self._bodies([event for _, event in found])
+        return [ListedEvent(event, at, bodies[event]) for at, event in found if event in bodies]
+
+    async def _bodies(self, ids: Sequence[EventId]) -> dict[EventId, EventBody]:
+        events = [
+            Record.of_flat(flat)
+            for flat in await self._db.read_many([("HGETALL", self._db.key("e", one)) for one in ids])
+        ]
+        messages = await self._db.read_many(
+            [("HGETALL", self._db.key("m", event.text("m") or "")) for event in events]
+        )
+        return {
+            one: event_body(
+                self._db.keyring, MessageId(event.text("m") or ""), Record.of_flat(message), event
+            )
+            for one, event, message in zip(ids, events, messages, strict=True)
+            if event and message
+        }
+
+    async def deliveries(
+        self, client: str, state: CallbackState, *, limit: int, cursor: str | None
+    ) -> tuple[list[Delivery], str | None]:
+        """Deliveries in that state, newest first, and the cursor to go on from. ValueError: not a cursor of ours."""
+        skip = 0 if cursor is None else int(cursor)
+        if skip < 0:
+            raise ValueError("a cursor is never negative")
+        if state is CallbackState.DELIVERED:
+            return await self._delivered(client, limit, skip)
+        index = self._db.key("dead" if state is CallbackState.DEAD else "pending", client)
+        rows = await self._db.read("ZRANGE", index, skip, skip + limit, "REV")
+        chosen = [EventId(row.decode()) for row in rows[:limit]]
+        listed = [one for one in await self._deliveries(chosen) if one.callback.state is state]
+        return listed, str(skip + limit) if len(rows) > limit else None
+
+    async def _delivered(self, client: str, limit: int, skip: int) -> tuple[list[Delivery], str | None]:
+        rows = await self._db.read(
+            "XREVRANGE", self._db.key("events", client), "+" if not skip else f"({skip}", "-", "COUNT", limit
+        )
+        listed = await self._deliveries([EventId(fields[1].decode()) for _, fields in rows])
+        last = int(rows[-1][0].split(b"-")[0]) if rows else 0
+        found = [one for one in listed if one.callback.state is CallbackState.DELIVERED]
+        return found, str(last) if len(rows) == limit else None
+
+    async def _deliveries(self, ids: Sequence[EventId]) -> list[Delivery]:
+        flats = await self._db.read_many([("HGETALL", self._db.key("e", one)) for one in ids])
+        records = [(one, Record.of_flat(flat)) for one, flat in zip(ids, flats, strict=True) if flat]
+        return [
+            Delivery(callback_of(one, record), MessageId(record.text("m") or "")) for one, record in records
+        ]
+
+    async def replay(self, client: str, event_id: str) -> str:
+        """`queued`, `unknown`, or `no callback`: the event has no URL to go to."""
+        reply: bytes = await self._db.commit("replay_event", event_id, client, self._keep_ms)
+        return reply.decode()
+
+    async def ids_since(
+        self, client: str, since_ms: int, state: CallbackState, *, most: int
+    ) -> list[EventId]:
+        """Events of this client made since then whose delivery is in that state, oldest first, at most `most`."""
+        rows = await self._db.read(
+            "XRANGE", self._db.key("events", client), f"{max(since_ms, 0)}-0", "+", "COUNT", most
+        )
+        listed = await self._deliveries([EventId(fields[1].decode()) for _, fields in rows])
+        return [
+            one.callback.event_id for one in listed if one.callback.state is state and one.callback.event_id
+        ]
+
+    async def claim(
+        self, *, most: int, slots: int, lease_ms: int, fence: str
+    ) -> tuple[int | None, list[DueEvent]]:
+        """Due events, leased; and in how many ms there is more to do (None: nothing waits)."""
+        reply = await self._db.run("claim_events", most, slots, lease_ms, fence)
+        wait_ms = None if reply[0] < 0 else int(reply[0])
+        return wait_ms, [self._due(row, fence) for row in reply[1:]]
+
+    def _due(self, row: list[bytes | list[bytes]], fence: str) -> DueEvent:
+        event_id, _, event_values, message_values = row
+        if isinstance(event_id, list) or isinstance(event_values, bytes) or isinstance(message_values, bytes):
+            raise TypeError("claim_events answered in another shape")
+        event = Record.of(_CLAIMED_EVENT, event_values)
+        message = Record.of(_CLAIMED_MESSAGE, message_values)
+        message_id = MessageId(event.text("m") or "")
+        body = event_body(self._db.keyring, message_id, message, event)
+        return DueEvent(
+            event_id=EventId(event_id.decode()),
+            message_id=message_id,
+            client=event.text("cl") or "",
+            url=open_body(self._db.keyring, message_id, message.raw("b")).callback_url or "",
+            body=_encode(body),
+            attempts=event.number("a") or 0,
+            made_at_ms=event.number("at") or 0,
+            fence=fence,
+            traceparent=message.text("tp"),
+        )
+
+    async def settle(
+        self, due: DueEvent, verdict: str, *, status: int | None, error: str | None, retry_in_ms: int
+    ) -> bool:
+        """Writes what became of an attempt: `delivered`, `retry` or `dead`. False: the lease was another's by then."""
+        reply = await self._db.run(
+            "settle_event",
+            due.event_id,
+            due.fence,
+            verdict,
+            "" if status is None else status,
+            error or "",
+            retry_in_ms,
+            BREAKER_FAILURES,
+            BREAKER_PAUSE_MS,
+        )
+        settled: bool = reply[0] == b"settled"
+        return settled

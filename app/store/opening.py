@@ -1,0 +1,104 @@
+"""Opens the store: connects, asks whether this Redis can keep a promise, and finds or makes the index secret."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING
+
+from redis.exceptions import RedisError, ResponseError
+
+from app.sealing import Index, Keyring
+from app.store.commit import Committer, Confirmation
+from app.store.connection import connect
+from app.store.database import Database, unavailable
+from app.store.faults import StoreUnavailableError, StoreUnfitError
+
+if TYPE_CHECKING:
+    from app.config import Config, RedisConfig
+    from app.store.connection import Client
+
+CONFIRM_TIMEOUT_MS = 3000
+_INDEX_SECRET = "relay:index-secret"  # noqa: S105  the name of a key
+
+
+async def open_database(config: Config, *, wait_s: float = 0) -> Database:
+    """The store, ready for use. Redis may take up to `wait_s` to appear.
+
+    `StoreUnavailableError` if it does not; `StoreUnfitError` if it could lose messages as it is set up.
+    """
+    if config.redis.shards > 1:
+        raise StoreUnfitError("shards > 1 is not served by this version: set [redis] shards = 1")
+    client = connect(config.redis.url)
+    try:
+        await _wait_for(client, wait_s)
+        confirmation = await _confirmation(client, config.redis)
+        keyring = Keyring(config.storage.encryption_keys)
+        index = Index(await _index_secret(client, keyring))
+    except RedisError as error:
+        await client.aclose()
+        raise unavailable(error) from None
+    except BaseException:
+        await client.aclose()
+        raise
+    return Database(client, keyring, index, Committer(client, confirmation))
+
+
+async def _wait_for(client: Client, wait_s: float) -> None:
+    give_up = time.monotonic() + wait_s
+    while True:
+        try:
+            await client.ping()
+        except ResponseError:
+            raise
+        except (RedisError, OSError) as error:
+            if time.monotonic() >= give_up:
+                raise StoreUnavailableError(
+                    "redis cannot be reached: is it running, and is [redis] url right?"
+                ) from error
+        else:
+            return
+        await asyncio.sleep(0.2)
+
+
+async def _confirmation(client: Client, redis: RedisConfig) -> Confirmation | None:
+    settings = await _settings(client)
+    policy = settings.get("maxmemory-policy")
+    if policy not in (None, "noeviction"):
+        raise StoreUnfitError(
+            f"redis evicts keys when it is full (maxmemory-policy {policy}), and would drop messages: "
+            "set `maxmemory-policy noeviction`"
+        )
+    if redis.durability == "memory":
+        return None
+    if redis.durability == "replica":
+        return Confirmation(("WAIT", "1", str(CONFIRM_TIMEOUT_MS)), (1,))
+    if settings.get("appendonly") == "no":
+        raise StoreUnfitError(
+            'durability = "fsync" needs an append-only file: set `appendonly yes` in redis, '
+            'or choose durability = "replica" or "memory"'
+        )
+    if settings.get("appendfsync") == "always":
+        return None
+    return Confirmation(("WAITAOF", "1", "0", str(CONFIRM_TIMEOUT_MS)), (1, 0))
+
+
+async def _settings(client: Client) -> dict[str, str]:
+    """What CONFIG tells; nothing where a managed Redis forbids it."""
+    try:
+        pairs = await client.config_get("maxmemory-policy", "appendonly", "appendfsync")
+    except ResponseError:
+        return {}
+    return {_text(name): _text(value) for name, value in pairs.items()}
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+async def _index_secret(client: Client, keyring: Keyring) -> bytes:
+    fresh = keyring.seal(os.urandom(32), _INDEX_SECRET)
+    await client.set(_INDEX_SECRET, fresh, nx=True)
+    sealed = await client.get(_INDEX_SECRET)
+    return keyring.open(sealed, _INDEX_SECRET)

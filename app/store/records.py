@@ -1,0 +1,189 @@
+"""How a message and its events are written in Redis, and how they are read back in the contract's shape.
+
+Owns the names of the record's fields and the sealed body. The answer to a POST and the body of a callback are made
+here from the record alone, so that they are the same bytes each time they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from app.message import Call, EventId, Message, MessageId, State, rfc3339
+from app.sealing import Keyring
+
+
+class Body(msgspec.Struct, frozen=True, array_like=True):
+    """What a caller sent and only its owner may read: kept sealed under the message's id."""
+
+    phone_number: str
+    """E.164."""
+    reference: str | None
+    metadata: dict[str, str]
+    callback_url: str | None
+    variables: dict[str, str]
+
+
+_encode_body = msgspec.msgpack.Encoder().encode
+_decode_body = msgspec.msgpack.Decoder(Body).decode
+_encode_call = msgspec.msgpack.Encoder().encode
+_decode_call = msgspec.msgpack.Decoder(Call).decode
+
+
+def seal_body(keyring: Keyring, message_id: str, body: Body) -> bytes:
+    """The body as the record keeps it."""
+    return keyring.seal(_encode_body(body), message_id)
+
+
+def open_body(keyring: Keyring, message_id: str, sealed: bytes) -> Body:
+    """The body as it was sent. `UnsealableError` if its key is gone."""
+    return _decode_body(keyring.open(sealed, message_id))
+
+
+def seal_code(keyring: Keyring, message_id: str, code: str) -> bytes:
+    """A one-time code as the record keeps it until its import is settled."""
+    return keyring.seal(code.encode(), f"{message_id}/code")
+
+
+def open_code(keyring: Keyring, message_id: str, sealed: bytes) -> str:
+    """The code. It goes into an import and nowhere else."""
+    return keyring.open(sealed, f"{message_id}/code").decode()
+
+
+def seal_call(keyring: Keyring, number_hash: str, call: Call) -> bytes:
+    """A row of the export as the record keeps it, bound to the number that it was about."""
+    return keyring.seal(_encode_call(call), f"call/{number_hash}")
+
+
+def _late(call: Call, expires_at_ms: int) -> Call:
+    if call.called_at is None or datetime.fromisoformat(call.called_at).timestamp() * 1000 <= expires_at_ms:
+        return call
+    return msgspec.structs.replace(call, late=True)
+
+
+class Record:
+    """A record as Redis gave it: fields by name, values in bytes; absent and empty are the same."""
+
+    def __init__(self, fields: Mapping[bytes, bytes]) -> None:
+        self._fields = fields
+
+    @classmethod
+    def of(cls, names: Sequence[str], values: Sequence[bytes]) -> Record:
+        """From the answer of an HMGET."""
+        return cls({name.encode(): value for name, value in zip(names, values, strict=True) if value})
+
+    @classmethod
+    def of_flat(cls, flat: Sequence[bytes]) -> Record:
+        """From the answer of an HGETALL."""
+        return cls(dict(zip(flat[::2], flat[1::2], strict=True)))
+
+    def __bool__(self) -> bool:
+        return bool(self._fields)
+
+    def raw(self, name: str) -> bytes:
+        """The value, which must be there."""
+        return self._fields[name.encode()]
+
+    def text(self, name: str) -> str | None:
+        """The value as text."""
+        value = self._fields.get(name.encode())
+        return value.decode() if value else None
+
+    def number(self, name: str) -> int | None:
+        """The value as a whole number."""
+        value = self._fields.get(name.encode())
+        return int(float(value)) if value else None
+
+    def time(self, name: str) -> str | None:
+        """Milliseconds since the epoch as RFC 3339."""
+        at_ms = self.number(name)
+        return None if at_ms is None else rfc3339(at_ms)
+
+    def call(self, keyring: Keyring) -> Call | None:
+        """The call, if an outcome is known."""
+        sealed = self._fields.get(b"k")
+        if not sealed:
+            return None
+        call = _decode_call(keyring.open(sealed, f"call/{self.text('n')}"))
+        return _late(call, self.number("ex") or 0)
+
+
+def message_now(keyring: Keyring, message_id: MessageId, record: Record) -> Message:
+    """The message as it is."""
+    return _message(
+        keyring,
+        message_id,
+        record,
+        state=State(record.text("s") or ""),
+        moment=record,
+        call=record.call(keyring) if record.text("fi") else None,
+    )
+
+
+def message_accepted(keyring: Keyring, message_id: MessageId, record: Record) -> Message:
+    """The message as its first answer showed it."""
+    return _message(keyring, message_id, record, state=State.QUEUED, moment=Record({b"v": b"1"}), call=None)
+
+
+def message_at_event(keyring: Keyring, message_id: MessageId, record: Record, event: Record) -> Message:
+    """The message as of an event of its."""
+    call = record.call(keyring) if event.text("k") else None
+    return _message(keyring, message_id, record, state=State(event.text("ty") or ""), moment=event, call=call)
+
+
+def _message(
+    keyring: Keyring,
+    message_id: MessageId,
+    record: Record,
+    *,
+    state: State,
+    moment: Record,
+    call: Call | None,
+) -> Message:
+    body = open_body(keyring, message_id, record.raw("b"))
+    return Message(
+        id=message_id,
+        campaign=record.text("ca") or "",
+        state=state,
+        reason=moment.text("r"),
+        phone_number=body.phone_number,
+        reference=body.reference,
+        metadata=body.metadata,
+        callback_url=body.callback_url,
+        accepted_at=record.time("at") or "",
+        expires_at=record.time("ex") or "",
+        submitted_at=moment.time("su"),
+        finished_at=moment.time("fi"),
+        call=call,
+        revision=moment.number("v") or 1,
+    )
+
+
+class EventBody(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of a callback, and an event of the list of events."""
+
+    type: str
+    timestamp: str
+    data: Message
+
+
+def event_body(keyring: Keyring, message_id: MessageId, record: Record, event: Record) -> EventBody:
+    """The event in the shape of Standard Webhooks: type, timestamp, data."""
+    return EventBody(
+        type=f"message.{event.text('ty')}",
+        timestamp=event.time("at") or "",
+        data=message_at_event(keyring, message_id, record, event),
+    )
+
+
+def keep_for(retention: timedelta, retry_schedule: Sequence[timedelta]) -> timedelta:
+    """How long a finished record stays: the retention, and never less than its idempotency key and callbacks need."""
+    callbacks = sum(retry_schedule, timedelta()) * 1.5
+    return max(retention, timedelta(hours=25), callbacks + timedelta(hours=1))
+
+
+def event_ids(record: Record) -> list[EventId]:
+    """The ids of a message's events, oldest first."""
+    return [EventId(one) for one in (record.text("ev") or "").split()]
