@@ -61,7 +61,7 @@ class Committer:
         self._waiting: deque[_Call] = deque()
         self._task: asyncio.Task[None] | None = None
 
-    async def run(self, script: Script, prefix: str, args: Sequence[str | bytes | int]) -> Any:
+    async def run(self, script: Script, prefix: str, args: Sequence[str | bytes | int]) -> Any:  # noqa: ANN401  what a script gives
         """The script's answer, once it is durable."""
         if len(self._waiting) >= _MOST_WAITING:
             raise StoreUnavailableError("too many writes are waiting for redis")
@@ -142,7 +142,7 @@ class Committer:
                 call.answer.set_result(reply)
 
 
-async def _reply(connection: AbstractConnection) -> Any:
+async def _reply(connection: AbstractConnection) -> object:
     try:
         return await connection.read_response()
     except ResponseError as error:

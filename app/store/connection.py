@@ -51,11 +51,11 @@ def _by_sentinel(url: str, client_class: type[Redis], options: dict[str, Any]) -
     addresses = [_address(host) for host in hosts.split(",")]
     service, _, database = parts.path.strip("/").partition("/")
     login = {"username": unquote(user) or None, "password": unquote(password) or None}
-    sentinel = Sentinel(addresses, sentinel_kwargs={"socket_timeout": CONNECT_TIMEOUT_S}, **options)
-    return cast(
-        "Client",
-        sentinel.master_for(service, redis_class=client_class, db=int(database or 0), **login),
+    sentinel = cast("Callable[..., Sentinel]", Sentinel)(
+        addresses, sentinel_kwargs={"socket_timeout": CONNECT_TIMEOUT_S}, **options
     )
+    master_for = cast("Callable[..., Client]", sentinel.master_for)
+    return master_for(service, redis_class=client_class, db=int(database or 0), **login)
 
 
 def _address(text: str) -> tuple[str, int]:

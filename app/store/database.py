@@ -7,7 +7,7 @@ Owns the way from a script's name to its answer. Scripts that are run with `writ
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -48,9 +48,9 @@ class Database:
         wanted = script(name)
         try:
             try:
-                return await self.client.evalsha(wanted.digest, 1, PREFIX, *cast("list[str]", list(args)))
+                return await self._execute("EVALSHA", wanted.digest, 1, PREFIX, *args)
             except NoScriptError:
-                return await self.client.eval(wanted.text, 1, PREFIX, *cast("list[str]", list(args)))
+                return await self._execute("EVAL", wanted.text, 1, PREFIX, *args)
         except RedisError as error:
             raise unavailable(error) from None
 
@@ -61,7 +61,7 @@ class Database:
     async def read(self, command: str, *args: Argument) -> Reply:
         """The answer of one plain command. `StoreUnavailableError` if Redis is away or refuses."""
         try:
-            return await self.client.execute_command(command, *args)
+            return await self._execute(command, *args)
         except RedisError as error:
             raise unavailable(error) from None
 
@@ -71,9 +71,12 @@ class Database:
         for command in commands:
             pipe.execute_command(*command)
         try:
-            return cast("list[Reply]", await pipe.execute())
+            return await pipe.execute()
         except RedisError as error:
             raise unavailable(error) from None
+
+    async def _execute(self, *command: Argument) -> Reply:
+        return await cast("Callable[..., Awaitable[Reply]]", self.client.execute_command)(*command)
 
     async def close(self) -> None:
         """Ends every connection."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, cast
 
 from redis.exceptions import RedisError, ResponseError
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from app.store.connection import Client
 
 CONFIRM_TIMEOUT_MS = 3000
-_INDEX_SECRET = "relay:index-secret"  # noqa: S105  the name of a key
+_INDEX_SECRET = "relay:index-secret"
 
 
 async def open_database(config: Config, *, wait_s: float = 0) -> Database:
@@ -87,7 +88,9 @@ async def _confirmation(client: Client, redis: RedisConfig) -> Confirmation | No
 async def _settings(client: Client) -> dict[str, str]:
     """What CONFIG tells; nothing where a managed Redis forbids it."""
     try:
-        pairs = await client.config_get("maxmemory-policy", "appendonly", "appendfsync")
+        pairs = await cast("Callable[..., Awaitable[dict[bytes | str, bytes | str]]]", client.config_get)(
+            "maxmemory-policy", "appendonly", "appendfsync"
+        )
     except ResponseError:
         return {}
     return {_text(name): _text(value) for name, value in pairs.items()}

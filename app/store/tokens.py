@@ -1,0 +1,77 @@
+"""An account's one token, sealed in Redis and shared by all workers; and the lock of an account whose key is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.secret import Secret
+
+if TYPE_CHECKING:
+    from app.store.database import Database
+
+MAKING_LEASE_MS = 15_000
+FIRST_PAUSE_MS = 5_000
+LONGEST_PAUSE_MS = 600_000
+
+
+@dataclass(frozen=True, slots=True)
+class SharedToken:
+    """A token and its generation, by which it alone is dropped. `expires_at_ms` None: it does not say."""
+
+    value: Secret
+    generation: str
+    expires_at_ms: int | None
+    made_at_ms: int
+
+
+class Tokens:
+    """The store's face for tokens."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def get(self, account: str) -> SharedToken | None:
+        """The account's token, if there is one."""
+        sealed, expires, generation, made = await self._db.read(
+            "HMGET", self._db.key("token", account), "t", "x", "g", "at"
+        )
+        if sealed is None:
+            return None
+        clear = self._db.keyring.open(sealed, f"token/{account}").decode()
+        return SharedToken(Secret.of(clear), generation.decode(), int(expires) or None, int(float(made)))
+
+    async def locked_for_ms(self, account: str) -> int:
+        """How long the account's secret key is not to be tried; 0: it may be."""
+        until, clock = await self._db.read_many(
+            [("HGET", self._db.key("locked", account), "until"), ("TIME",)]
+        )
+        now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
+        return max(0, int(float(until)) - now_ms) if until else 0
+
+    async def may_make(self, account: str, owner: str) -> bool:
+        """Whether this worker alone is to make a token now."""
+        return bool(
+            await self._db.read("SET", self._db.key("making", account), owner, "NX", "PX", MAKING_LEASE_MS)
+        )
+
+    async def stop_making(self, account: str, owner: str) -> None:
+        """Gives the right to make a token back, when making it failed."""
+        if await self._db.read("GET", self._db.key("making", account)) == owner.encode():
+            await self._db.read("DEL", self._db.key("making", account))
+
+    async def store(self, account: str, token: Secret, expires_at_ms: int | None, owner: str) -> None:
+        """Keeps a new token for all."""
+        sealed = self._db.keyring.seal(token.reveal().encode(), f"token/{account}")
+        await self._db.run("store_token", account, sealed, expires_at_ms or 0, owner)
+
+    async def drop(self, account: str, generation: str) -> bool:
+        """Drops the token of that generation; False if another had replaced it."""
+        return bool(await self._db.run("drop_token", account, generation))
+
+    async def lock(self, account: str, owner: str) -> tuple[int, int]:
+        """The secret key was refused: for how long it is not tried, in ms, and how often in a row it was refused."""
+        pause_ms, refusals = await self._db.run(
+            "lock_account", account, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, owner
+        )
+        return pause_ms, refusals
