@@ -126,3 +126,8 @@ class Outcomes:
         """Ends what waited too long: message, state, campaign."""
         rows = await self._db.run("time_out", source, timeout_ms, most)
         return [(MessageId(row[0].decode()), row[1].decode(), row[2].decode()) for row in rows]
+
+    async def campaign_of(self, batch: BatchId) -> str | None:
+        """The campaign that a batch was leased for; None if it is settled."""
+        name = await self._db.read("HGET", self._db.key("b", batch), "ca")
+        return None if name is None else name.decode()

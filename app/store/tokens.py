@@ -1,4 +1,4 @@
-"""An account's one token, sealed in Redis and shared by all workers; and the lock of an account whose key is refused."""
+"""An account's one token, sealed and shared by all workers; and the lock of an account whose secret key is refused."""
 
 from __future__ import annotations
 

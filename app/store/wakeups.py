@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, cast
 
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -31,7 +32,9 @@ class WakeUps:
         `StoreUnavailableError` if Redis is away.
         """
         try:
-            found = await self._client.execute_command("BLPOP", f"{PREFIX}wake", _BLOCK_S)
+            found = await cast(
+                "Awaitable[list[bytes] | None]", self._client.blpop([f"{PREFIX}wake"], timeout=_BLOCK_S)
+            )
         except RedisTimeoutError:
             return None
         except RedisError as error:

@@ -45,14 +45,17 @@ local state = m[1]
 if state == 'answered' or state == 'failed' then return { 'known', owner } end
 
 if state == 'submitting' then
-  local b = redis.call('HMGET', P .. 'b:' .. m[2], 'st', 'at', 'so')
+  local b = redis.call('HMGET', P .. 'b:' .. m[2], 'st', 'at', 'so', 'partial')
   if b[1] ~= 'ambiguous' then return { 'waiting', owner } end
-  local proven = batch == m[2] and members_of(batch) or { owner }
-  for _, id in ipairs(proven) do
-    note(id, 'import found', batch)
-    mark_submitted(id, batch, tonumber(b[2]), b[3])
+  local whole = batch == m[2] and not b[4]
+  for _, id in ipairs(whole and members_of(batch) or { owner }) do
+    local one = read(id, 's', 'bt')
+    if one[1] == 'submitting' and one[2] == m[2] then
+      note(id, 'import found', batch)
+      mark_submitted(id, batch, tonumber(b[2]), b[3])
+    end
   end
-  if batch == m[2] then
+  if whole then
     redis.call('ZREM', P .. 'ambiguous:' .. b[3], batch)
     redis.call('DEL', P .. 'b:' .. batch)
   end

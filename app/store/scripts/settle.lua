@@ -84,6 +84,7 @@ end
 end_lease(batch, campaign)
 if ambiguous > 0 then
   redis.call('HSET', key, 'st', 'ambiguous')
+  if taken > 0 then redis.call('HSET', key, 'partial', '1') end
   redis.call('ZADD', P .. 'ambiguous:' .. source, sent_ms, batch)
 else
   redis.call('DEL', key)

@@ -1,0 +1,77 @@
+"""What a worker process is made of: built once in `on_startup`, handed down by parameter, closed once."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.callbacks.address_policy import CallbackPolicy
+from app.callbacks.delivery import CallbackSender
+from app.callbacks.signing import Signer
+from app.provider.client import ProviderClient
+from app.store.batches import Batches
+from app.store.campaigns import Campaigns
+from app.store.events import Events
+from app.store.opening import open_database
+from app.store.outcomes import Outcomes
+from app.store.records import keep_for
+from app.store.tokens import Tokens
+
+if TYPE_CHECKING:
+    from app.config import Config
+    from app.store.database import Database
+    from app.telemetry.metrics import Metrics
+
+REDIS_WAIT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that the worker's tasks share."""
+
+    config: Config
+    metrics: Metrics
+    owner: str
+    """This process among all: who holds a lease that is not a batch's."""
+    database: Database
+    batches: Batches
+    outcomes: Outcomes
+    events: Events
+    tokens: Tokens
+    campaigns: Campaigns
+    clients: dict[str, ProviderClient]
+    """By account."""
+    sender: CallbackSender
+    signers: dict[str, Signer]
+    policies: dict[str, CallbackPolicy]
+
+    async def close(self) -> None:
+        """Ends every connection."""
+        for client in self.clients.values():
+            await client.aclose()
+        await self.sender.close()
+        await self.database.close()
+
+
+async def build_parts(config: Config, metrics: Metrics) -> Parts:
+    """The parts, connected. `StoreError` if Redis is not there in time, or not fit."""
+    database = await open_database(config, wait_s=REDIS_WAIT_S)
+    keep_ms = round(
+        keep_for(config.storage.retention, config.callbacks.retry_schedule).total_seconds() * 1000
+    )
+    return Parts(
+        config=config,
+        metrics=metrics,
+        owner=secrets.token_hex(8),
+        database=database,
+        batches=Batches(database),
+        outcomes=Outcomes(database),
+        events=Events(database, keep_ms=keep_ms),
+        tokens=Tokens(database),
+        campaigns=Campaigns(database),
+        clients={name: ProviderClient(account) for name, account in config.accounts.items()},
+        sender=CallbackSender(config.callbacks),
+        signers={name: Signer(client.signing_secrets) for name, client in config.clients.items()},
+        policies={name: CallbackPolicy(client.callback_allow) for name, client in config.clients.items()},
+    )

@@ -1,0 +1,130 @@
+"""Pushes due events to their callback URLs: signed, one lease an attempt, a destination its own slots only."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from app.callbacks.delivery import Attempt, Verdict
+from app.callbacks.schedule import next_attempt_ms
+from app.callbacks.signing import SigningKeyFault
+from app.message import CallbackState
+
+if TYPE_CHECKING:
+    from app.config import CallbacksConfig
+    from app.store.events import DueEvent
+    from workers.crew import Crew
+    from workers.parts import Parts
+
+log = structlog.get_logger()
+
+_MOST_AT_ONCE = 512
+_LEASE_MARGIN_MS = 5_000
+_IDLE_S = 5.0
+_MOST_REPLAYED = 100_000
+
+
+class Pusher:
+    """This worker's share of the deliveries."""
+
+    def __init__(self, parts: Parts, crew: Crew) -> None:
+        self.woken = asyncio.Event()
+        self._parts = parts
+        self._callbacks: CallbacksConfig = parts.config.callbacks
+        self._crew = crew
+        self._under_way = 0
+        self._rng = random.Random()  # noqa: S311  jitter
+        self._lease_ms = round(self._callbacks.timeout.total_seconds() * 1000) + _LEASE_MARGIN_MS
+
+    async def run(self) -> None:
+        """Until the crew stops."""
+        while not self._crew.stopping.is_set():
+            room = _MOST_AT_ONCE - self._under_way
+            wait_ms: int | None = None
+            due: list[DueEvent] = []
+            if room > 0:
+                wait_ms, due = await self._parts.events.claim(
+                    most=min(room, 128),
+                    slots=self._callbacks.concurrency_per_destination,
+                    lease_ms=self._lease_ms,
+                    fence=secrets.token_hex(8),
+                )
+            for event in due:
+                self._under_way += 1
+                self._crew.start(f"callback {event.event_id}", self._deliver(event))
+            if not due:
+                wait_s = _IDLE_S if wait_ms is None else min(max(wait_ms, 5) / 1000, _IDLE_S)
+                await self._crew.wait_for(self.woken, wait_s)
+
+    async def _deliver(self, event: DueEvent) -> None:
+        try:
+            attempt = await self._attempt(event)
+            await self._settle(event, attempt)
+        finally:
+            self._under_way -= 1
+            self.woken.set()
+
+    async def _attempt(self, event: DueEvent) -> Attempt:
+        signer, policy = self._parts.signers.get(event.client), self._parts.policies.get(event.client)
+        if signer is None or policy is None:
+            return _not_sent("the client is not configured")
+        try:
+            headers = signer.headers(event.event_id, int(time.time()), event.body)
+        except SigningKeyFault:
+            return _not_sent("a signing secret of the client is malformed")
+        headers["content-type"] = "application/json"
+        if event.traceparent:
+            headers["traceparent"] = event.traceparent
+        return await self._parts.sender.send(event.url, policy, headers, event.body)
+
+    async def _settle(self, event: DueEvent, attempt: Attempt) -> None:
+        verdict, retry_in_ms = self._verdict(event, attempt)
+        settled = await self._parts.events.settle(
+            event, verdict, status=attempt.status, error=attempt.error, retry_in_ms=retry_in_ms
+        )
+        metrics = self._parts.metrics
+        metrics.callback_attempts.labels(client=event.client, result=verdict).inc()
+        metrics.callback_seconds.labels(client=event.client).observe(attempt.took_s)
+        if verdict == "delivered" and settled:
+            delay_s = max(0.0, time.time() - event.made_at_ms / 1000)
+            metrics.callback_delay_seconds.labels(client=event.client).observe(delay_s)
+        level = log.info if verdict == "delivered" else log.warning
+        level(
+            f"callback {verdict}",
+            message_id=event.message_id,
+            event_id=event.event_id,
+            client=event.client,
+            attempt=event.attempts + 1,
+            status=attempt.status,
+            error=attempt.error,
+            retry_in_s=round(retry_in_ms / 1000, 1) if verdict == "retry" else None,
+        )
+
+    def _verdict(self, event: DueEvent, attempt: Attempt) -> tuple[str, int]:
+        if attempt.verdict is Verdict.DELIVERED:
+            return "delivered", 0
+        if attempt.verdict is Verdict.GONE:
+            return "dead", 0
+        next_ms = next_attempt_ms(
+            self._callbacks.retry_schedule, event.attempts + 1, 0, attempt.retry_after_s, self._rng
+        )
+        return ("dead", 0) if next_ms is None else ("retry", next_ms)
+
+
+def _not_sent(error: str) -> Attempt:
+    return Attempt(verdict=Verdict.RETRY, status=None, error=error, retry_after_s=None, took_s=0.0)
+
+
+async def replay_since(parts: Parts, client: str, since_ms: int, state: str) -> int:
+    """Sends the client's events since then again, as far as their delivery is in that state; how many."""
+    replayed = 0
+    for event_id in await parts.events.ids_since(client, since_ms, CallbackState(state), most=_MOST_REPLAYED):
+        if await parts.events.replay(client, event_id) == "queued":
+            replayed += 1
+    log.info("callbacks replayed", client=client, state=state, replayed=replayed)
+    return replayed
