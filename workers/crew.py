@@ -73,15 +73,13 @@ class Crew:
             try:
                 await run()
             except StoreError as error:
+                if asyncio.get_running_loop().time() - started > _LONGEST_PAUSE_S:
+                    pause_s, away = _FIRST_PAUSE_S, False
                 if not away:
                     log.warning("redis is away, waiting for it", task=name, error=str(error))
                 away = True
             except Exception:
                 log.exception("task failed, starting it again", task=name)
-            else:
-                away = False
-            if asyncio.get_running_loop().time() - started > _LONGEST_PAUSE_S:
-                pause_s, away = _FIRST_PAUSE_S, False
             await self.wait_for(asyncio.Event(), pause_s * random.uniform(0.8, 1.2))  # noqa: S311  jitter
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 

@@ -23,6 +23,13 @@ Client = Redis
 """redis-py's client; answers are bytes."""
 
 
+def connect_raw(url: str, **more: object) -> Client:
+    """As `connect`; answers come as Redis sent them, since the library's reshaping differs by command and version."""
+    client = cast("Callable[..., Client]", connect)(url, **more)
+    client.response_callbacks.clear()
+    return client
+
+
 def connect(url: str, *, client_class: type[Redis] = Redis, **more: object) -> Client:
     """A client for `redis://`, `rediss://`, `unix://` or `redis+sentinel://`; nothing is sent before it is used.
 

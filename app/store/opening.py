@@ -12,7 +12,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from app.sealing import Index, Keyring
 from app.store.commit import Committer, Confirmation
-from app.store.connection import connect
+from app.store.connection import connect_raw
 from app.store.database import Database, unavailable
 from app.store.faults import StoreUnavailableError, StoreUnfitError
 
@@ -31,7 +31,7 @@ async def open_database(config: Config, *, wait_s: float = 0) -> Database:
     """
     if config.redis.shards > 1:
         raise StoreUnfitError("shards > 1 is not served by this version: set [redis] shards = 1")
-    client = connect(config.redis.url)
+    client = connect_raw(config.redis.url)
     try:
         await _wait_for(client, wait_s)
         confirmation = await _confirmation(client, config.redis)
@@ -88,16 +88,13 @@ async def _confirmation(client: Client, redis: RedisConfig) -> Confirmation | No
 async def _settings(client: Client) -> dict[str, str]:
     """What CONFIG tells; nothing where a managed Redis forbids it."""
     try:
-        pairs = await cast("Callable[..., Awaitable[dict[bytes | str, bytes | str]]]", client.config_get)(
-            "maxmemory-policy", "appendonly", "appendfsync"
+        flat = await cast("Callable[..., Awaitable[list[bytes]]]", client.execute_command)(
+            "CONFIG", "GET", "maxmemory-policy", "appendonly", "appendfsync"
         )
     except ResponseError:
         return {}
-    return {_text(name): _text(value) for name, value in pairs.items()}
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+    text = [one.decode() for one in flat]
+    return dict(zip(text[::2], text[1::2], strict=True))
 
 
 async def _index_secret(client: Client, keyring: Keyring) -> bytes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from app.store.connection import connect
+from app.store.connection import connect_raw
 from app.store.database import PREFIX, unavailable
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class WakeUps:
     """A blocking read of its own connection."""
 
     def __init__(self, url: str) -> None:
-        self._client = connect(url, socket_timeout=_BLOCK_S + 5)
+        self._client = connect_raw(url, socket_timeout=_BLOCK_S + 5)
 
     async def next(self) -> str | None:
         """The campaign that has work, or `PUSH`; None after some seconds of quiet.
