@@ -89,7 +89,7 @@ class Committer:
     async def _send(self, group: list[_Call]) -> None:
         pool = self._client.connection_pool
         try:
-            connection = await pool.get_connection("EVALSHA")
+            connection = await pool.get_connection()
         except (RedisError, OSError, TimeoutError):
             for call in group:
                 call.fail(StoreUnavailableError("redis cannot be reached"))

