@@ -79,7 +79,7 @@ class TokenKeeper:
         return time.time() * 1000 - token.made_at_ms < _FRESH_MS
 
     async def _renew(self, token: SharedToken) -> None:
-        if await self._tokens.may_make(self._account, self._owner):
+        if await self._tokens.may_make(self._account, self._owner) and not await self._replaced(token):
             await self._make()
             log.info("token renewed ahead of its end", account=self._account)
 
@@ -88,13 +88,22 @@ class TokenKeeper:
         while time.monotonic() < give_up:
             if await self._tokens.locked_for_ms(self._account):
                 raise AccountLockedError(self._account)
-            if await self._tokens.may_make(self._account, self._owner):
+            mine = await self._tokens.may_make(self._account, self._owner)
+            if mine and not await self._replaced(not_this):
                 await self._make()
             token = await self._tokens.get(self._account)
-            if token is not None and (not_this is None or token.generation != not_this.generation):
+            if token is not None and _is_other(token, not_this):
                 return token
             await asyncio.sleep(_LOOK_EVERY_S * random.uniform(0.8, 1.2))  # noqa: S311  jitter
         raise TokenUnavailableError("another worker is making a token and does not come to an end")
+
+    async def _replaced(self, old: SharedToken | None) -> bool:
+        """Whether another worker made a token between our look and our turn to make one; then the turn is given back."""
+        token = await self._tokens.get(self._account)
+        if token is None or not _is_other(token, old):
+            return False
+        await self._tokens.stop_making(self._account, self._owner)
+        return True
 
     async def _make(self) -> None:
         try:
@@ -125,6 +134,10 @@ class TokenKeeper:
         await self._tokens.stop_making(self._account, self._owner)
         self._metrics.tokens_made.labels(account=self._account, result="failed").inc()
         log.warning("token could not be made", account=self._account, error=error.detail)
+
+
+def _is_other(token: SharedToken, old: SharedToken | None) -> bool:
+    return old is None or token.generation != old.generation
 
 
 def _left_ms(token: SharedToken) -> float:

@@ -17,7 +17,7 @@ import httpx
 from aiohttp import web
 from standardwebhooks import Webhook
 
-from app.config import Config, parse_config
+from app.config import Config
 from app.message import MessageId
 from app.origin import parse_callback_url
 from app.secret import Secret
@@ -31,6 +31,7 @@ OTP, NOTICE = "sandbox-login-otp", "sandbox-order-notice"
 SIGNING_SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 PATIENCE_S = 15.0
 KEEP_MS = 100 * 3600 * 1000
+QUICK = 'reconcile_window = "1s"'
 
 
 def relay_toml(redis_url: str, provider_url: str, receiver_url: str, more: Json | None = None) -> str:
@@ -38,7 +39,7 @@ def relay_toml(redis_url: str, provider_url: str, receiver_url: str, more: Json 
     extra = more or {}
     campaigns = "\n".join(
         f'[campaigns.{name}]\naccount = "main"\ncampaign_id = "{provider_id}"\nkind = "{kind}"\n'
-        f'linger = "5ms"\nreconcile_window = "1s"\n{extra.get(name, "")}'
+        f'linger = "5ms"\n{extra.get(name, QUICK)}'
         for name, provider_id, kind in (
             ("login-otp", OTP, "voice_otp"),
             ("order-notice", NOTICE, "notification"),

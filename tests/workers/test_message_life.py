@@ -49,7 +49,7 @@ async def test_each_magic_number_ends_as_its_table_says(make_rig: MakeRig) -> No
         assert said == one.means.split(";")[0], one.ending
 
 
-@pytest.mark.parametrize("source", ["campaign_export", "account_call_log"])
+@pytest.mark.parametrize("source", ("campaign_export", "account_call_log"))
 async def test_outcomes_come_from_the_source_that_is_configured(make_rig: MakeRig, source: str) -> None:
     rig = await make_rig(account=f'outcomes_from = "{source}"')
     one = await rig.send("+84901234567")

@@ -83,7 +83,7 @@ async def test_a_refused_secret_key_locks_the_account_and_is_not_asked_again_at_
     assert rig.logs().count("secret key refused") == 1
 
 
-@pytest.mark.parametrize("fault", ["error_after", "reset_after", "garbage_body", "half_body"])
+@pytest.mark.parametrize("fault", ("error_after", "reset_after", "garbage_body", "half_body"))
 async def test_an_import_that_was_taken_though_its_answer_was_lost_is_found(
     make_rig: MakeRig, fault: str
 ) -> None:
@@ -95,7 +95,7 @@ async def test_an_import_that_was_taken_though_its_answer_was_lost_is_found(
     assert "import ambiguous" in [step.event for step in shown.timeline]
 
 
-@pytest.mark.parametrize("fault", ["error_before", "reset_before"])
+@pytest.mark.parametrize("fault", ("error_before", "reset_before"))
 async def test_an_import_that_no_export_shows_goes_again_where_the_campaign_allows_it(
     make_rig: MakeRig, fault: str
 ) -> None:
@@ -111,7 +111,7 @@ async def test_an_import_that_no_export_shows_goes_again_where_the_campaign_allo
 
 @pytest.mark.parametrize(
     ("fault", "params"),
-    [
+    (
         ("rate_limited", {"times": 2, "retry_after_s": 1}),
         ("too_large", {"above": 3}),
         ("error_status", {"status": 200}),
@@ -124,7 +124,7 @@ async def test_an_import_that_no_export_shows_goes_again_where_the_campaign_allo
         ("clock_offset", {"seconds": -240}),
         ("growing_total", {}),
         ("row_order", {"order": "shuffled"}),
-    ],
+    ),
 )
 async def test_messages_come_through_whichever_way_the_provider_turns_out(
     make_rig: MakeRig, fault: str, params: dict[str, object]
