@@ -98,7 +98,7 @@ class TokenKeeper:
         raise TokenUnavailableError("another worker is making a token and does not come to an end")
 
     async def _replaced(self, old: SharedToken | None) -> bool:
-        """Whether another worker made a token between our look and our turn to make one; then the turn is given back."""
+        """Whether another worker made a token between our look and our turn; then the turn is given back."""
         token = await self._tokens.get(self._account)
         if token is None or not _is_other(token, old):
             return False
