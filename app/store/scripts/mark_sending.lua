@@ -17,6 +17,7 @@ for _, id in ipairs(members_of(batch)) do
   local m = read(id, 'ex', 'n')
   if tonumber(m[1]) <= NOW + tonumber(ARGV[3]) then
     move(id, 'queued')
+    redis.call('HDEL', P .. 'm:' .. id, 'bt')
     enqueue(id, NOW)
     release_number(b[3], m[2], id)
   else

@@ -27,8 +27,8 @@ local TIMELINE_BYTES = 6000
 
 local function note(id, event, detail)
   local key = P .. 'm:' .. id
-  local before = redis.call('HGET', key, 't') or ''
-  if #before > TIMELINE_BYTES and event ~= 'final' then return end
+  local before = redis.call('HGET', key, 't')
+  if not before or (#before > TIMELINE_BYTES and event ~= 'final') then return end
   redis.call('HSET', key, 't', before .. NOW .. ' ' .. event .. ' ' .. (detail or '') .. '\n')
 end
 
@@ -45,14 +45,13 @@ end
 -- A wake-up is a hint: at most one a campaign is ever waiting in the list.
 local function wake(campaign)
   if redis.call('HSETNX', P .. 'woken', campaign, '1') == 1 then
+    redis.call('LREM', P .. 'wake', 0, campaign)
     redis.call('RPUSH', P .. 'wake', campaign)
   end
 end
 
 local function wake_push()
-  if redis.call('HSETNX', P .. 'woken', '>push', '1') == 1 then
-    redis.call('RPUSH', P .. 'wake', '>push')
-  end
+  wake('>push')
 end
 
 -- The destination's place in the order of who has work next: its first due event, or its first lease to run out.
@@ -139,6 +138,8 @@ local function dequeue(id)
   redis.call('SREM', P .. 'parked:' .. m[3] .. ':' .. m[4], id)
 end
 
+local NEVER_CALLED = { expired = true, cancelled = true, rejected = true }
+
 -- The rows of a number's settled calls come again in later exports: they are known for an hour more. A call that is
 -- still open keeps the index; one that ended undetermined keeps it as long as its record.
 local function keep_calls(account, number, keep_ms)
@@ -148,7 +149,7 @@ local function keep_calls(account, number, keep_ms)
     local state = redis.call('HGET', P .. 'm:' .. id, 's')
     if state == 'undetermined' then
       life_ms = math.max(life_ms, keep_ms)
-    elseif state == 'answered' or state == 'failed' or not state then
+    elseif state == 'answered' or state == 'failed' or not state or NEVER_CALLED[state] then
       settled[#settled + 1] = id
     else
       life_ms = math.huge

@@ -1,0 +1,317 @@
+"""The OpenAPI document (3.0.3), made from the tables that the checks themselves use.
+
+Owns the words about operations. Fields come from `app.intake.fields`, errors from `app.api.problems`, answers from
+their structs, so the document cannot say another thing than the program does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, cast
+
+import msgspec
+
+from app.api import problems
+from app.api.answers import DetailedMessage, MessageList, ProblemDocument
+from app.api.batches import BatchAnswer
+from app.api.callbacks import CallbackList, EventList, Queued
+from app.api.campaigns import CampaignList
+from app.api.health import Readiness
+from app.api.problems import MEDIA_TYPE, Kind
+from app.intake.fields import BATCH_MOST, MESSAGE_FIELDS, REPLAY_FIELDS, Field
+from app.message import Message
+
+Json = dict[str, Any]
+
+_MESSAGE_EXAMPLE: Json = {
+    "id": "msg_06h0z4c5gw06sa7ttaw0ajvt32",
+    "campaign": "login-otp",
+    "state": "queued",
+    "reason": None,
+    "phone_number": "+84901234567",
+    "reference": "login-8841",
+    "metadata": {"session": "c0ffee"},
+    "callback_url": "https://checkout.internal/otp-outcomes",
+    "accepted_at": "2026-11-24T03:00:00.123Z",
+    "expires_at": "2026-11-24T03:02:00.123Z",
+    "submitted_at": None,
+    "finished_at": None,
+    "call": None,
+    "revision": 1,
+}
+_CALLBACK_EXAMPLE: Json = {
+    "event_id": "evt_06h0z4c5gw06sa7ttaw0ajvt32r4",
+    "type": "message.answered",
+    "state": "dead",
+    "attempts": 10,
+    "last_status": 500,
+    "last_error": "not a 2xx answer",
+    "next_attempt_at": None,
+}
+_LIST = {"next_cursor": None}
+_EXAMPLES: dict[type, Json] = {
+    Message: _MESSAGE_EXAMPLE,
+    DetailedMessage: {
+        **_MESSAGE_EXAMPLE,
+        "timeline": [{"at": "2026-11-24T03:00:00.123Z", "event": "accepted", "detail": ""}],
+        "callbacks": [_CALLBACK_EXAMPLE],
+        "callback": _CALLBACK_EXAMPLE,
+    },
+    MessageList: {"data": [_MESSAGE_EXAMPLE], **_LIST},
+    BatchAnswer: {"accepted": 1, "rejected": 0, "results": [{"status": 202, "message": _MESSAGE_EXAMPLE}]},
+    CampaignList: {
+        "data": [
+            {
+                "name": "login-otp",
+                "kind": "voice_otp",
+                "state": "running",
+                "reason": None,
+                "queued": 0,
+                "oldest_queued_at": None,
+            }
+        ]
+    },
+    EventList: {
+        "data": [
+            {
+                "id": "evt_06h0z4c5gw06sa7ttaw0ajvt32r4",
+                "type": "message.answered",
+                "timestamp": "2026-11-24T03:00:09.500Z",
+                "data": {**_MESSAGE_EXAMPLE, "state": "answered", "revision": 4},
+            }
+        ],
+        "next_cursor": "1795557526819-0",
+    },
+    CallbackList: {"data": [{**_CALLBACK_EXAMPLE, "message_id": _MESSAGE_EXAMPLE["id"]}], **_LIST},
+    Queued: {"status": "queued"},
+    Readiness: {"status": "ready", "redis": "ok", "notes": []},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Operation:
+    method: str
+    path: str
+    name: str
+    says: str
+    answer: type | None
+    status: int = 200
+    parameters: Sequence[Json] = ()
+    body: Json | None = None
+    body_example: Json | None = None
+    errors: Sequence[Kind] = ()
+    public: bool = False
+
+
+def _query(name: str, says: str, schema: Json | None = None) -> Json:
+    return {"name": name, "in": "query", "description": says, "schema": schema or {"type": "string"}}
+
+
+def _path(name: str, example: str) -> Json:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}, "example": example}
+
+
+def _header(name: str, says: str) -> Json:
+    return {"name": name, "in": "header", "description": says, "schema": {"type": "string", "maxLength": 255}}
+
+
+def _limits(most: int, default: int) -> Json:
+    return {"type": "integer", "minimum": 1, "maximum": most, "default": default}
+
+
+_KEY = _header(
+    "Idempotency-Key", "The same key with the same body gives the first answer again, for 24 hours."
+)
+_TRACE = _header("traceparent", "W3C Trace Context, carried to the callback.")
+_BODY_ERRORS = (
+    problems.NOT_JSON, problems.BODY_TOO_LARGE, problems.UNSUPPORTED_MEDIA_TYPE, problems.INVALID_REQUEST,
+)  # fmt: skip
+_STATES = {"type": "string", "enum": ["pending", "delivered", "dead"], "default": "dead"}
+_ID = _path("message_id", _MESSAGE_EXAMPLE["id"])
+
+
+def _object(fields: Sequence[Field]) -> Json:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [field.name for field in fields if field.required],
+        "properties": {field.name: {**field.schema, "description": field.says} for field in fields},
+    }
+
+
+def _batch_of(one: Json) -> Json:
+    many = {"type": "array", "minItems": 1, "maxItems": BATCH_MOST, "items": one}
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["messages"],
+        "properties": {"messages": many},
+    }
+
+
+def _example(fields: Sequence[Field]) -> Json:
+    return {field.name: field.example for field in fields if field.example is not None}
+
+
+def _operations() -> Sequence[_Operation]:
+    one = {"$ref": "#/components/schemas/NewMessage"}
+    taking = (
+        *_BODY_ERRORS,
+        problems.FORBIDDEN,
+        problems.IDEMPOTENCY_CONFLICT,
+        problems.RATE_LIMITED,
+    )
+    return (
+        _Operation(
+            method="post", path="/v1/messages", name="sendMessage", says="Send a message", answer=Message, status=202,
+            parameters=(_KEY, _TRACE), body=one, body_example=_example(MESSAGE_FIELDS),
+            errors=(*taking, problems.OUTCOME_UNKNOWN),
+        ),
+        _Operation(
+            method="post", path="/v1/messages/batch", name="sendBatch", says="Send up to 1,000 messages",
+            answer=BatchAnswer, status=202, parameters=(_KEY, _TRACE),
+            body=_batch_of(one),
+            body_example={"messages": [_example(MESSAGE_FIELDS)]},
+            errors=(*_BODY_ERRORS, problems.IDEMPOTENCY_CONFLICT, problems.OUTCOME_UNKNOWN),
+        ),
+        _Operation(
+            method="get", path="/v1/messages/{message_id}", name="showMessage", says="Show a message with its history",
+            answer=DetailedMessage, errors=(problems.NOT_FOUND, problems.INVALID_REQUEST),
+            parameters=(_ID, _query("wait", "Answer when the state is final, or after so many seconds.",
+                                    {"type": "integer", "minimum": 0, "maximum": 60, "default": 0})),
+        ),
+        _Operation(
+            method="get", path="/v1/messages", name="listMessages",
+            says="List messages by reference or number, newest first",
+            answer=MessageList, errors=(problems.INVALID_REQUEST,),
+            parameters=(_query("reference", "Either this"), _query("phone_number", "or this."),
+                        _query("limit", "", _limits(100, 20)), _query("cursor", "`next_cursor` of the page before.")),
+        ),
+        _Operation(
+            method="delete", path="/v1/messages/{message_id}", name="cancelMessage", says="Cancel a queued message",
+            answer=Message, parameters=(_ID,),
+            errors=(problems.NOT_FOUND, problems.NOT_CANCELLABLE, problems.OUTCOME_UNKNOWN),
+        ),
+        _Operation(
+            method="get", path="/v1/campaigns", name="listCampaigns",
+            says="List the campaigns that this client may use",
+            answer=CampaignList, errors=(problems.INVALID_REQUEST,),
+        ),
+        _Operation(
+            method="get", path="/v1/events", name="listEvents", says="List events in the order they were made",
+            answer=EventList, errors=(problems.INVALID_REQUEST,),
+            parameters=(_query("after", "`next_cursor` of the page before."), _query("limit", "", _limits(1000, 100))),
+        ),
+        _Operation(
+            method="get", path="/v1/callbacks", name="listCallbacks", says="List deliveries by state, newest first",
+            answer=CallbackList, errors=(problems.INVALID_REQUEST,),
+            parameters=(_query("state", "", _STATES),
+                        _query("limit", "", _limits(100, 20)), _query("cursor", "`next_cursor` of the page before.")),
+        ),
+        _Operation(
+            method="post", path="/v1/callbacks/{event_id}/replay", name="replayCallback", says="Send one event again",
+            answer=Queued, status=202, parameters=(_path("event_id", _CALLBACK_EXAMPLE["event_id"]),),
+            errors=(problems.NOT_FOUND, problems.OUTCOME_UNKNOWN),
+        ),
+        _Operation(
+            method="post", path="/v1/callbacks/replay", name="replayCallbacks", says="Send events since a time again",
+            answer=Queued, status=202, body=_object(REPLAY_FIELDS), body_example=_example(REPLAY_FIELDS),
+            errors=_BODY_ERRORS,
+        ),
+        _Operation(method="get", path="/livez", name="livez", says="The process answers", answer=None, public=True),
+        _Operation(
+            method="get", path="/readyz", name="readyz", says="Whether messages can be accepted", answer=Readiness,
+            public=True,
+        ),
+        _Operation(method="get", path="/metrics", name="metrics", says="Prometheus metrics", answer=None, public=True),
+    )  # fmt: skip
+
+
+@cache
+def openapi() -> bytes:
+    """The document, as JSON."""
+    answers = [*_EXAMPLES, ProblemDocument]
+    _, schemas = msgspec.json.schema_components(answers, ref_template="#/components/schemas/{name}")
+    schemas["NewMessage"] = _object(MESSAGE_FIELDS)
+    paths: dict[str, Json] = {}
+    for operation in _operations():
+        paths.setdefault(operation.path, {})[operation.method] = _described(operation)
+    document = {
+        "openapi": "3.0.3",
+        "info": {
+            "title": "otp-relay",
+            "version": "1",
+            "description": "Rings a phone with a one-time code or a notice.",
+        },
+        "security": [{"key": []}],
+        "paths": paths,
+        "components": {
+            "schemas": _nullable(schemas),
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+    return msgspec.json.encode(document)
+
+
+def _described(operation: _Operation) -> Json:
+    responses: Json = {str(operation.status): _answer(operation)}
+    kinds = list(operation.errors)
+    if not operation.public:
+        kinds += [problems.UNAUTHORIZED, problems.UNAVAILABLE]
+    by_status: dict[int, list[Kind]] = {}
+    for kind in kinds:
+        by_status.setdefault(kind.status, []).append(kind)
+    for status, same in sorted(by_status.items()):
+        responses[str(status)] = _errors(same)
+    described: Json = {
+        "operationId": operation.name,
+        "summary": operation.says,
+        "parameters": list(operation.parameters),
+        "responses": responses,
+    }
+    if operation.public:
+        described["security"] = []
+    if operation.body is not None:
+        content = {"schema": operation.body, "example": operation.body_example}
+        described["requestBody"] = {"required": True, "content": {"application/json": content}}
+    return described
+
+
+def _answer(operation: _Operation) -> Json:
+    if operation.answer is None:
+        return {"description": operation.says}
+    content = {
+        "schema": {"$ref": f"#/components/schemas/{operation.answer.__name__}"},
+        "example": _EXAMPLES[operation.answer],
+    }
+    return {"description": operation.says, "content": {"application/json": content}}
+
+
+def _errors(kinds: Sequence[Kind]) -> Json:
+    examples = {
+        kind.slug: {
+            "value": {"type": kind.type, "title": kind.title, "status": kind.status, "detail": kind.says}
+        }
+        for kind in kinds
+    }
+    content = {"schema": {"$ref": "#/components/schemas/ProblemDocument"}, "examples": examples}
+    return {"description": "; ".join(kind.title for kind in kinds), "content": {MEDIA_TYPE: content}}
+
+
+def _nullable(schema: object) -> object:
+    """JSON Schema's `null` in the words of OpenAPI 3.0."""
+    if isinstance(schema, list):
+        return [_nullable(one) for one in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    branches = cast("list[Json]", schema.get("anyOf", []))
+    if {"type": "null"} not in branches:
+        return {name: _nullable(value) for name, value in schema.items()}
+    others = [_nullable(one) for one in branches if one != {"type": "null"}]
+    rest = {name: _nullable(value) for name, value in schema.items() if name != "anyOf"}
+    only = cast("Json", others[0])
+    if len(others) == 1 and "$ref" not in only:
+        return {**rest, **only, "nullable": True}
+    return {**rest, "nullable": True, "allOf" if len(others) == 1 else "anyOf": others}

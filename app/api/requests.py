@@ -1,0 +1,77 @@
+"""What every route reads of a request: its caller, its headers and its query."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from app.api.parts import parts_of
+from app.api.problems import INVALID_REQUEST, Problem, invalid
+from app.intake.faults import FieldFault
+
+if TYPE_CHECKING:
+    from app.api.parts import ApiRequest
+    from app.intake.callers import Caller
+
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def caller_of(request: ApiRequest) -> Caller:
+    """The client that calls. 401 otherwise."""
+    return parts_of(request).keys.caller(request.scope["headers"])
+
+
+def idempotency_key_of(request: ApiRequest) -> str | None:
+    """The `Idempotency-Key`. 422 if it is not 1 to 255 visible characters."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise invalid("", "Idempotency-Key: expected 1 to 255 visible ASCII characters")
+    return key
+
+
+def traceparent_of(request: ApiRequest) -> str | None:
+    """The `traceparent` of W3C Trace Context; one that is malformed is as none."""
+    value = request.headers.get("traceparent")
+    return value if value is not None and _TRACEPARENT.fullmatch(value) else None
+
+
+class Query:
+    """The query of a request, read strictly: faults are gathered and told at once."""
+
+    def __init__(self, request: ApiRequest, *known: str) -> None:
+        self._values = {name: request.query_params.getall(name) for name in request.query_params}
+        self._faults = [
+            FieldFault("", f"unknown query parameter; expected one of {', '.join(known)}")
+            for name in self._values
+            if name not in known
+        ]
+        self._faults += [
+            FieldFault("", f"{name}: expected once")
+            for name, values in self._values.items()
+            if len(values) > 1
+        ]
+
+    def text(self, name: str) -> str | None:
+        """The parameter, if it is there."""
+        values = self._values.get(name)
+        return values[0] if values else None
+
+    def number(self, name: str, least: int, most: int, default: int) -> int:
+        """A whole number in its bounds."""
+        written = self.text(name)
+        if written is None:
+            return default
+        if written.isascii() and written.isdigit() and least <= int(written[:9]) <= most:
+            return int(written)
+        self.fault(name, f"expected a whole number from {least} to {most}")
+        return default
+
+    def fault(self, name: str, expected: str) -> None:
+        """Adds a fault of a parameter."""
+        self._faults.append(FieldFault("", f"{name}: {expected}"))
+
+    def check(self) -> None:
+        """422 if anything was at fault."""
+        if self._faults:
+            raise Problem(INVALID_REQUEST, errors=self._faults)
