@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from app.api.problems import TYPE_PREFIX, ProblemKind
+from app.api.problems import BASE, KINDS, Kind
 from app.callbacks.signing import Signer, generate_secret
 from app.intake.fields import MESSAGE_FIELDS
 from app.message import Reason, State
@@ -71,8 +71,8 @@ def test_the_snippet_refuses_another_secret_another_body_and_an_old_timestamp(
     assert receive({}, callback()) == 401
 
 
-@pytest.mark.parametrize("kind", ProblemKind, ids=lambda kind: kind.slug)
-def test_every_problem_type_has_a_section_that_gives_its_status(kind: ProblemKind) -> None:
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.slug)
+def test_every_problem_type_has_a_section_that_gives_its_status(kind: Kind) -> None:
     assert section(section(CALLERS, "Errors"), kind.slug).strip().startswith(f"`{kind.status}`.")
 
 
@@ -80,15 +80,15 @@ def test_no_section_tells_of_a_problem_that_there_is_not() -> None:
     told = {
         line.removeprefix("### ") for line in section(CALLERS, "Errors").splitlines() if line[:4] == "### "
     }
-    assert told == {kind.slug for kind in ProblemKind}
+    assert told == {kind.slug for kind in KINDS}
 
 
 def test_problem_types_in_examples_are_true() -> None:
-    known = {kind.type_uri: kind for kind in ProblemKind}
+    known = {kind.type: kind for kind in KINDS}
     for block in blocks(CALLERS, "json"):
         found = json.loads(block)
         for problem in [found, *(one.get("error", {}) for one in found.get("results", []))]:
-            if str(problem.get("type", "")).startswith(TYPE_PREFIX):
+            if str(problem.get("type", "")).startswith(BASE):
                 assert known[problem["type"]].status == problem["status"]
                 assert problem.get("title", known[problem["type"]].title) == known[problem["type"]].title
 
