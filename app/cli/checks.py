@@ -1,0 +1,118 @@
+"""What `check` asks of Redis and of the provider, and what to mend where the answer is not as it should be.
+
+Asks only: makes a token and reads one row, imports nothing. No text here holds a URL, a token or a secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from redis.exceptions import RedisError
+
+from app.provider.client import AccessToken, ProviderClient
+from app.provider.errors import NotSent, ProviderError, Refusal, Refused
+from app.sealing import UnsealableError
+from app.secret import SecretUnreadableError
+from app.store.connection import connect
+from app.store.faults import StoreError
+from app.store.opening import open_database
+
+if TYPE_CHECKING:
+    from app.config import AccountConfig, CampaignConfig, Config
+
+_HOUR_MS = 3_600_000
+
+What = Literal["configuration", "redis", "queue", "account", "campaign"]
+
+_MEND = {
+    Refusal.SECRET_KEY: "the provider refuses its secret_key: copy the present one from the provider's website",
+    Refusal.TOKEN: "the provider refuses the token it has just made: was the secret_key changed a moment ago?",
+    Refusal.CAMPAIGN: "the provider knows no such campaign in this account: see its campaign_id and account",
+    Refusal.THROTTLED: "the provider asks for a pause: check again later",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing checked. `mend` says what to do where it did not pass."""
+
+    what: What
+    name: str
+    passed: bool
+    mend: str = ""
+
+
+async def findings(config: Config) -> list[Finding]:
+    """Everything, Redis first, then each account with its campaigns, in the file's order."""
+    asked = [_redis(config), *(_account(config, account) for account in config.accounts.values())]
+    if config.redis.queue_url != config.redis.url:
+        asked.insert(1, _queue(config.redis.queue_url))
+    return [finding for found in await asyncio.gather(*asked) for finding in found]
+
+
+async def _redis(config: Config) -> list[Finding]:
+    try:
+        database = await open_database(config)
+    except StoreError as error:
+        return [Finding("redis", "url", False, str(error))]
+    except UnsealableError:
+        mend = "its data was sealed with another key: add that one to [storage] encryption_keys"
+        return [Finding("redis", "url", False, mend)]
+    await database.close()
+    return [Finding("redis", "url", True)]
+
+
+async def _queue(url: str) -> list[Finding]:
+    client = connect(url)
+    try:
+        await client.ping()
+    except (RedisError, OSError):
+        return [
+            Finding("queue", "queue_url", False, "cannot be reached: is it running, and is queue_url right?")
+        ]
+    finally:
+        await client.aclose()
+    return [Finding("queue", "queue_url", True)]
+
+
+async def _account(config: Config, account: AccountConfig) -> list[Finding]:
+    campaigns = [each for each in config.campaigns.values() if each.account == account.name]
+    client = ProviderClient(account)
+    try:
+        token = await client.make_token()
+    except (ProviderError, SecretUnreadableError) as error:
+        skipped = [
+            Finding("campaign", each.name, False, "not asked: its account failed") for each in campaigns
+        ]
+        return [Finding("account", account.name, False, _mend(error)), *skipped]
+    else:
+        asked = await asyncio.gather(*(_campaign(client, token, each) for each in campaigns))
+        return [Finding("account", account.name, True), *asked]
+    finally:
+        await client.aclose()
+
+
+async def _campaign(client: ProviderClient, token: AccessToken, campaign: CampaignConfig) -> Finding:
+    now_ms = time.time_ns() // 1_000_000
+    try:
+        await client.export_campaign(
+            campaign.campaign_id, token, start_ms=now_ms - _HOUR_MS, end_ms=now_ms, limit=1, offset=0
+        )
+    except ProviderError as error:
+        return Finding("campaign", campaign.name, False, _mend(error))
+    return Finding("campaign", campaign.name, True)
+
+
+def _mend(error: ProviderError | SecretUnreadableError) -> str:
+    match error:
+        case Refused(code=code):
+            return _MEND.get(code, f"the provider refused ({code.value})")
+        case NotSent():
+            return f"the provider cannot be reached ({error.detail}): see base_url, ca_file and the network"
+        case ProviderError():
+            return f"the provider's answer is not the document's ({error.detail}): is base_url right?"
+        case _:
+            return str(error)
