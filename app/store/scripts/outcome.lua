@@ -13,11 +13,11 @@ local row_state, called_ms, tolerance = tonumber(ARGV[4]), tonumber(ARGV[5]), to
 local index = P .. 'calls:' .. account .. ':' .. number
 local candidates = redis.call('ZRANGE', index, 0, -1)
 
-local owner, batch
+local owner, batch, known
 if call ~= '' then
   for _, id in ipairs(candidates) do
     for _, one in ipairs(imports_of(id)) do
-      if one[3] == call then owner, batch = id, one[1] end
+      if one[3] == call then owner, batch, known = id, one[1], true end
     end
   end
 end
@@ -40,7 +40,7 @@ if not owner then
 end
 if not owner then return { 'unexplained' } end
 
-local m = read(owner, 's', 'bt', 'so', 'ca', 'pf', 'su')
+local m = read(owner, 's', 'bt', 'so', 'ca', 'pf')
 local state = m[1]
 if state == 'answered' or state == 'failed' then return { 'known', owner } end
 
@@ -64,10 +64,12 @@ elseif state == 'queued' then
   dequeue(owner)
   move(owner, 'submitting')
   note(owner, 'import found', batch)
+  redis.call('HSETNX', P .. 'numbers:' .. account, number, owner)
   mark_submitted(owner, batch, imports_of(owner)[1][2], m[3])
 end
 
-if call ~= '' and batch then
+-- A call that was known by its id does not hold its number any more; who waits for its end waits on.
+if call ~= '' and batch and not known then
   set_call(owner, batch, call)
   release_number(account, number, owner)
 end
@@ -78,7 +80,8 @@ local redial_ms = tonumber(ARGV[9])
 if row_state == 50 and redial_ms > 0 and state ~= 'undetermined' then
   if not m[5] then
     redis.call('HSET', P .. 'm:' .. owner, 'pf', ARGV[8])
-    redis.call('ZADD', P .. 'redials', math.max(called_ms, tonumber(m[6] or '0')) + redial_ms, owner)
+    local sent_ms = tonumber(redis.call('HGET', P .. 'm:' .. owner, 'su'))
+    redis.call('ZADD', P .. 'redials', math.max(called_ms, sent_ms) + redial_ms, owner)
     note(owner, 'call failed', 'a redial may follow')
   end
   return { 'waiting', owner }
