@@ -39,6 +39,10 @@ class Keyring:
         nonce = os.urandom(_NONCE_BYTES)
         return self._first + nonce + self._ciphers[self._first].encrypt(nonce, clear, bound_to.encode())
 
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether the value was sealed with the first key, so that no older one is needed for it."""
+        return sealed[:_KEY_ID_BYTES] == self._first
+
     def open(self, sealed: bytes, bound_to: str) -> bytes:
         """The clear value. `UnsealableError` if no key opens it."""
         cipher = self._ciphers.get(sealed[:_KEY_ID_BYTES])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from app.message import Reason, State
 from app.provider.client import AccessToken, Contact
 from app.provider.errors import Ambiguous, NotSent, Refusal, Refused
 from app.store.batches import SENDING_MARGIN_MS
@@ -196,6 +197,10 @@ class Carrier:
                 await asyncio.sleep(_SETTLE_PAUSE_S * random.uniform(1, 3))  # noqa: S311  jitter
             else:
                 self._tally(batch, tally)
+                if tally is not None and tally.rejected:
+                    reason = argument if others == "rejected" else Reason.NOT_ACCEPTED
+                    labels = {"campaign": batch.campaign.name, "state": State.REJECTED, "reason": reason}
+                    self._metrics.outcomes.labels(**labels).inc(tally.rejected)
                 return tally
 
     def _tally(self, batch: Batch, tally: Tally | None) -> None:

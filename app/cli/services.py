@@ -18,7 +18,7 @@ def api(config_file: Path | None, host: str | None, port: int | None) -> int:
     """The HTTP service alone."""
     start_logging()
     config = read_config(config_file)
-    from app.api.serve import run_api
+    from app.serve import run_api
 
     # `litestar run`, granian's workers and whatever else reads the environment see the same file.
     os.environ["RELAY_CONFIG"] = str(config_file)

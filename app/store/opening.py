@@ -101,4 +101,7 @@ async def _index_secret(client: Client, keyring: Keyring) -> bytes:
     fresh = keyring.seal(os.urandom(32), _INDEX_SECRET)
     await client.set(_INDEX_SECRET, fresh, nx=True)
     sealed = await client.get(_INDEX_SECRET)
-    return keyring.open(sealed, _INDEX_SECRET)
+    secret = keyring.open(sealed, _INDEX_SECRET)
+    if not keyring.is_current(sealed):
+        await client.set(_INDEX_SECRET, keyring.seal(secret, _INDEX_SECRET))
+    return secret
