@@ -96,25 +96,28 @@ class Events:
         self, client: str, state: CallbackState, *, limit: int, cursor: str | None
     ) -> tuple[list[Delivery], str | None]:
         """Deliveries in that state, newest first, and the cursor to go on from. ValueError: not a cursor of ours."""
+        if state is CallbackState.DELIVERED:
+            return await self._delivered(client, limit, cursor)
         skip = 0 if cursor is None else int(cursor)
         if skip < 0:
             raise ValueError("a cursor is never negative")
-        if state is CallbackState.DELIVERED:
-            return await self._delivered(client, limit, skip)
         index = self._db.key("dead" if state is CallbackState.DEAD else "pending", client)
         rows = await self._db.read("ZRANGE", index, skip, skip + limit, "REV")
         chosen = [EventId(row.decode()) for row in rows[:limit]]
         listed = [one for one in await self._deliveries(chosen) if one.callback.state is state]
         return listed, str(skip + limit) if len(rows) > limit else None
 
-    async def _delivered(self, client: str, limit: int, skip: int) -> tuple[list[Delivery], str | None]:
-        rows = await self._db.read(
-            "XREVRANGE", self._db.key("events", client), "+" if not skip else f"({skip}", "-", "COUNT", limit
-        )
+    async def _delivered(
+        self, client: str, limit: int, cursor: str | None
+    ) -> tuple[list[Delivery], str | None]:
+        end = "+"
+        if cursor is not None:
+            at, _, sequence = cursor.partition("-")
+            end = f"({int(at)}-{int(sequence or '0')}"
+        rows = await self._db.read("XREVRANGE", self._db.key("events", client), end, "-", "COUNT", limit)
         listed = await self._deliveries([EventId(fields[1].decode()) for _, fields in rows])
-        last = int(rows[-1][0].split(b"-")[0]) if rows else 0
         found = [one for one in listed if one.callback.state is CallbackState.DELIVERED]
-        return found, str(last) if len(rows) == limit else None
+        return found, rows[-1][0].decode() if len(rows) == limit else None
 
     async def _deliveries(self, ids: Sequence[EventId]) -> list[Delivery]:
         flats = await self._db.read_many([("HGETALL", self._db.key("e", one)) for one in ids])

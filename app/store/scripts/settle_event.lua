@@ -16,6 +16,7 @@ redis.call('HDEL', key, 'f')
 local attempts = redis.call('HINCRBY', key, 'a', 1)
 redis.call('HSET', key, 'ls', ARGV[4], 'le', ARGV[5])
 redis.call('ZREM', P .. 'pushing:' .. destination, event)
+redis.call('ZREM', P .. 'push:' .. destination, event)
 note(e[4], 'callback ' .. verdict, event .. ' attempt ' .. attempts .. ': ' .. (ARGV[4] ~= '' and ARGV[4] or ARGV[5]))
 
 local breaker = P .. 'breaker:' .. destination
