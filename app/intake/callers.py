@@ -33,6 +33,12 @@ class Caller:
         """The campaign of a client that has just one."""
         return next(iter(self.campaigns)) if len(self.campaigns) == 1 else None
 
+    @property
+    def regions(self) -> list[str]:
+        """Where its campaigns may call, each once, in their order."""
+        named = [region for campaign in self.campaigns.values() for region in campaign.allowed_regions]
+        return list(dict.fromkeys(named))
+
 
 def callers_of(config: Config) -> tuple[Caller, ...]:
     """Every client of the configuration."""

@@ -39,7 +39,7 @@ def read_draft(sent: Sent, caller: Caller, now: datetime) -> Draft:
     found = read_message_fields(sent.body, faults)
     body = cast("dict[str, object]", sent.body if isinstance(sent.body, dict) else {})
     campaign = _campaign(found, body, caller, faults)
-    number = _number(found, campaign, faults)
+    number = _number(found, campaign, caller, faults)
     _check_code(found, body, campaign, faults)
     url, destination = _callback(found, caller, faults)
     _check_expiry(found, body, now, faults)
@@ -81,12 +81,13 @@ def _campaign(
     return caller.campaigns.get(name) if isinstance(name, str) else None
 
 
-def _number(found: dict[str, object], campaign: CampaignConfig | None, faults: Faults) -> str:
+def _number(found: dict[str, object], campaign: CampaignConfig | None, caller: Caller, faults: Faults) -> str:
+    """Without a campaign, as any of the caller's would read it, so that all faults are told at once."""
     written = found.get("phone_number")
-    if not isinstance(written, str) or campaign is None:
+    if not isinstance(written, str):
         return ""
     try:
-        return parse_caller_number(written, campaign.allowed_regions)
+        return parse_caller_number(written, caller.regions if campaign is None else campaign.allowed_regions)
     except NumberFault as fault:
         faults.add("/phone_number", str(fault))
         return ""
@@ -99,7 +100,7 @@ def _check_code(
         return
     if campaign.kind == "voice_otp" and "otp_code" not in body:
         faults.add("/otp_code", "required for a campaign of kind voice_otp")
-    if campaign.kind == "notification" and "otp_code" in found:
+    if campaign.kind == "notification" and "otp_code" in body:
         faults.add("/otp_code", "must be left out for a campaign of kind notification")
 
 

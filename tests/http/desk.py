@@ -1,0 +1,156 @@
+"""What a test of the API holds: callers with keys, builders that show only what matters, and a look into Redis."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import httpx
+
+from app.api.problems import BASE, KINDS, MEDIA_TYPE
+from app.config import Config, parse_config
+from app.main import create_app
+from app.message import CallbackState
+from app.sandbox.serve import serving
+from app.store.connection import Client, connect_raw
+from app.store.database import Database
+from app.store.events import DueEvent, Events
+from app.store.opening import open_database
+from tests.workers.rig import KEEP_MS, relay_toml
+
+Json = dict[str, Any]
+
+CODE = "004217"
+NUMBER = "+84901234567"
+RECEIVER = "http://127.0.0.1:9"
+KEYS = {name: f"{name}-0123456789abcdef" for name in ("checkout", "delivery", "notices")}
+
+_TITLES = {kind.slug: kind.title for kind in KINDS}
+
+
+def config_of(redis_url: str, more: Json | None = None) -> Config:
+    """Two clients of two campaigns, and `notices`, which may use `order-notice` alone and names no callback URL."""
+    text = relay_toml(redis_url, "http://127.0.0.1:9", RECEIVER, more)
+    for name, digest in (("checkout", "c1"), ("delivery", "d2")):
+        text = text.replace(digest * 32, _digest(name))
+    text += (
+        f'[clients.notices]\napi_keys = ["sha256:{_digest("notices")}"]\ncampaigns = ["order-notice"]\n'
+        f'signing_secrets = ["whsec_{"a2tr" * 12}"]\n'
+    )
+    return parse_config(text, file="relay.toml", env={})
+
+
+def _digest(client: str) -> str:
+    return hashlib.sha256(KEYS[client].encode()).hexdigest()
+
+
+@asynccontextmanager
+async def open_api(redis_url: str, more: Json | None = None) -> AsyncIterator[Api]:
+    """The API of this configuration, on a Redis that holds nothing but the secret of its indexes."""
+    config = config_of(redis_url, more)
+    redis = connect_raw(redis_url)
+    database = await open_database(config, wait_s=5)
+    try:
+        async with serving(create_app(config)) as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
+            api = Api(client, redis, database, config)
+            await api.wipe()
+            yield api
+    finally:
+        await database.close()
+        await redis.aclose()
+
+
+def otp(**fields: object) -> Json:
+    """The body of a message to `login-otp`; a field that is None is left out."""
+    body = {"campaign": "login-otp", "phone_number": "0901 234 567", "otp_code": CODE, **fields}
+    return {name: value for name, value in body.items() if value is not None}
+
+
+class Api:
+    """The API, and the Redis behind it."""
+
+    def __init__(self, http: httpx.AsyncClient, redis: Client, database: Database, config: Config) -> None:
+        self.http = http
+        self.redis = redis
+        self.database = database
+        self.config = config
+        self.events = Events(database, keep_ms=KEEP_MS)
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        of: str | None = "checkout",
+        headers: dict[str, str] | None = None,
+        **more: Any,
+    ) -> httpx.Response:
+        """A request of this client; `of` None: of nobody."""
+        key = {} if of is None else {"authorization": f"Bearer {KEYS[of]}"}
+        return await self.http.request(method, path, headers={**key, **(headers or {})}, **more)
+
+    async def get(self, path: str, *, of: str | None = "checkout", **params: str | int) -> httpx.Response:
+        return await self.ask("GET", path, of=of, params=params)
+
+    async def post(
+        self, body: object, *, path: str = "/v1/messages", of: str = "checkout", key: str | None = None
+    ) -> httpx.Response:
+        headers = {} if key is None else {"idempotency-key": key}
+        return await self.ask("POST", path, of=of, headers=headers, json=body)
+
+    async def sent(self, *, of: str = "checkout", **fields: object) -> Json:
+        """A message that was accepted."""
+        answer = await self.post(otp(**fields), of=of)
+        assert answer.status_code == 202, answer.text
+        return cast("Json", answer.json())
+
+    async def cancelled(self, *, of: str = "checkout", **fields: object) -> Json:
+        """A message that was cancelled, so that it has an event; with the event's id as `event`."""
+        message = await self.sent(of=of, **fields)
+        assert (await self.ask("DELETE", f"/v1/messages/{message['id']}", of=of)).status_code == 200
+        shown = (await self.get(f"/v1/messages/{message['id']}", of=of)).json()
+        return {**shown, "event": shown["callback"]["event_id"]}
+
+    async def keys(self) -> set[bytes]:
+        """Every key that Redis holds."""
+        return set(await self.redis_says("KEYS", "*"))
+
+    async def redis_says(self, *command: str | int | bytes) -> Any:
+        return await cast("Callable[..., Awaitable[Any]]", self.redis.execute_command)(*command)
+
+    async def wipe(self) -> None:
+        """Leaves nothing but the secret of the indexes, which a running API has read."""
+        if gone := await self.keys() - {b"relay:index-secret"}:
+            await self.redis_says("DEL", *gone)
+
+    async def deliver(self, verdict: str) -> list[DueEvent]:
+        """Ends the delivery of all that is due as `delivered` or `dead`."""
+        _, due = await self.events.claim(most=100, slots=100, lease_ms=5000, fence="test")
+        for event in due:
+            assert await self.events.settle(event, verdict, status=500, error="said no", retry_in_ms=0)
+        return due
+
+    async def in_state(self, state: CallbackState, client: str = "checkout") -> list[str]:
+        found, _ = await self.events.deliveries(client, state, limit=100, cursor=None)
+        return [str(one.callback.event_id) for one in found]
+
+
+def assert_problem(answer: httpx.Response, status: int, slug: str) -> Json:
+    """The document of RFC 9457, which must repeat no code and no number."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == MEDIA_TYPE
+    document = cast("Json", answer.json())
+    assert document["type"] == BASE + slug
+    assert document["title"] == _TITLES[slug]
+    assert document["status"] == status
+    assert document["detail"].endswith(".")
+    assert CODE not in answer.text
+    assert NUMBER[-9:] not in answer.text
+    return document
+
+
+def pointers(document: Json) -> list[str]:
+    """The fields at fault, in order of their pointers."""
+    return sorted(one["pointer"] for one in document["errors"])
