@@ -5,6 +5,7 @@ Owns no state of its own; each change is one script. A client is shown its own m
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from app.store.database import Database
 
 IDEMPOTENCY_LIFE_MS = 24 * 3600 * 1000
+_CURSOR = re.compile(r"([0-9]{1,15})-(msg_[0-9a-z]{26})")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -215,8 +217,10 @@ class Messages:
         newest = "+inf"
         skip = ""
         if cursor is not None:
-            at, _, skip = cursor.partition("-")
-            newest = str(int(at))
+            parts = _CURSOR.fullmatch(cursor)
+            if parts is None:
+                raise ValueError("not a cursor of a list of messages")
+            newest, skip = parts[1], parts[2]
         rows = await self._db.read(
             "ZRANGE", index, newest, "-inf", "BYSCORE", "REV", "LIMIT", 0, limit + 50, "WITHSCORES"
         )

