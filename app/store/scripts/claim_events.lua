@@ -37,6 +37,8 @@ for _, destination in ipairs(redis.call('ZRANGEBYSCORE', P .. 'destinations', '-
       for i = 1, 7 do m[i] = m[i] or '' end
       answer[#answer + 1] = { event, destination, e, m }
       taken = taken + 1
+    elseif e[9] then
+      redis.call('ZREM', P .. 'pending:' .. e[9], event)
     end
   end
   if room <= 0 and redis.call('ZCARD', queue) > 0 then
