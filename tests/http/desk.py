@@ -35,6 +35,7 @@ def config_of(redis_url: str, more: Json | None = None) -> Config:
     text = relay_toml(redis_url, "http://127.0.0.1:9", RECEIVER, more)
     for name, digest in (("checkout", "c1"), ("delivery", "d2")):
         text = text.replace(digest * 32, _digest(name))
+    text = text.replace('rate_limit = "100000/s"\nrate_limit', "rate_limit")
     text += (
         f'[clients.notices]\napi_keys = ["sha256:{_digest("notices")}"]\ncampaigns = ["order-notice"]\n'
         f'signing_secrets = ["whsec_{"a2tr" * 12}"]\n'

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
 from tests.http.desk import Api, Json, assert_problem, otp, pointers
@@ -72,18 +74,16 @@ BROKEN: dict[str, tuple[Json, str]] = {
 async def test_a_broken_field_is_named_and_nothing_is_stored(api: Api, broken: str) -> None:
     fields, pointer = BROKEN[broken]
     before = await api.keys()
-    document = assert_problem(await api.ask("POST", "/v1/messages", content=_json(otp(**fields)),
-                                            headers={"content-type": "application/json"}), 422, "invalid-request")  # fmt: skip
+    document = assert_problem(await _post(api, otp(**fields)), 422, "invalid-request")
     assert set(pointers(document)) == {pointer}
     assert all(one["detail"] for one in document["errors"])
     assert await api.keys() == before
 
 
-def _json(body: Json) -> bytes:
-    """As httpx would, but half a surrogate pair as an escape."""
-    import json
-
-    return json.dumps(body).encode()
+async def _post(api: Api, body: object) -> httpx.Response:
+    """With half a surrogate pair as an escape, which httpx would not do."""
+    headers = {"content-type": "application/json"}
+    return await api.ask("POST", "/v1/messages", content=json.dumps(body).encode(), headers=headers)
 
 
 @pytest.mark.parametrize("field", ("campaign", "phone_number", "otp_code", "variables", "callback_url",
@@ -122,8 +122,7 @@ async def test_a_time_too_near_or_too_far_is_at_fault(api: Api, by_s: int) -> No
 
 @pytest.mark.parametrize("body", ([], "text", 5, None, True))
 async def test_a_body_that_is_no_object_is_at_fault_as_a_whole(api: Api, body: object) -> None:
-    document = assert_problem(await api.ask("POST", "/v1/messages", content=_json(body),  # type: ignore[arg-type]
-                              headers={"content-type": "application/json"}), 422, "invalid-request")  # fmt: skip
+    document = assert_problem(await _post(api, body), 422, "invalid-request")
     assert "" in pointers(document)
 
 
