@@ -104,9 +104,11 @@ def answering(status: int) -> Iterator[int]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         serving = threading.Thread(target=server.serve_forever)
         serving.start()
-        yield server.server_port
-        server.shutdown()
-        serving.join()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            serving.join()
 
 
 def health(*ports: int) -> int:
