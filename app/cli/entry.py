@@ -14,7 +14,8 @@ import click
 
 USAGE = 2
 INTERRUPTED = 130
-CLOSED_PIPE = 141
+CLOSED_PIPE = 1
+"""As click has it for what it writes itself."""
 
 _MODULES = {
     "dev": "app.cli.dev.command",
