@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from app.intake.callers import Caller
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -62,7 +63,7 @@ class Query:
         written = self.text(name)
         if written is None:
             return default
-        if written.isascii() and written.isdigit() and least <= int(written[:9]) <= most:
+        if _NUMBER.fullmatch(written) and least <= int(written) <= most:
             return int(written)
         self.fault(name, f"expected a whole number from {least} to {most}")
         return default

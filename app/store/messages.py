@@ -5,6 +5,7 @@ Owns no state of its own; each change is one script. A client is shown its own m
 
 from __future__ import annotations
 
+import itertools
 import re
 import secrets
 import time
@@ -214,19 +215,7 @@ class Messages:
         return await self._page(index, limit, cursor)
 
     async def _page(self, index: str, limit: int, cursor: str | None) -> MessagePage:
-        newest = "+inf"
-        skip = ""
-        if cursor is not None:
-            parts = _CURSOR.fullmatch(cursor)
-            if parts is None:
-                raise ValueError("not a cursor of a list of messages")
-            newest, skip = parts[1], parts[2]
-        rows = await self._db.read(
-            "ZRANGE", index, newest, "-inf", "BYSCORE", "REV", "LIMIT", 0, limit + 50, "WITHSCORES"
-        )
-        found = [(row.decode(), int(float(at))) for row, at in zip(rows[::2], rows[1::2], strict=True)]
-        if skip:
-            found = [(row, at) for row, at in found if (at, row) < (int(newest), skip)]
+        found = await self._rows(index, limit + 1, cursor)
         chosen = found[:limit]
         records = await self._db.read_many([("HGETALL", self._db.key("m", row)) for row, _ in chosen])
         messages = [
@@ -236,6 +225,25 @@ class Messages:
         ]
         more = len(found) > limit
         return MessagePage(messages, f"{chosen[-1][1]}-{chosen[-1][0]}" if more else None)
+
+    async def _rows(self, index: str, least: int, cursor: str | None) -> list[tuple[str, int]]:
+        """At least so many rows after the cursor, with their moments, if there are; many may be of one moment."""
+        newest, skip = "+inf", None
+        if cursor is not None:
+            parts = _CURSOR.fullmatch(cursor)
+            if parts is None:
+                raise ValueError("not a cursor of a list of messages")
+            newest, skip = parts[1], (int(parts[1]), parts[2])
+        found: list[tuple[str, int]] = []
+        for start in itertools.count(step=least):
+            flat = await self._db.read(
+                "ZRANGE", index, newest, "-inf", "BYSCORE", "REV", "LIMIT", start, least, "WITHSCORES"
+            )
+            rows = [(row.decode(), int(float(at))) for row, at in zip(flat[::2], flat[1::2], strict=True)]
+            found += [(row, at) for row, at in rows if skip is None or (at, row) < skip]
+            if len(found) >= least or len(rows) < least:
+                break
+        return found
 
 
 def timeline_of(record: Record) -> list[TimelineEntry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from app.config import Config, parse_config
 from app.main import create_app
 from app.message import CallbackState
 from app.sandbox.serve import serving
+from app.store.batches import Batch, Batches, Nothing
 from app.store.connection import Client, connect_raw
 from app.store.database import Database
 from app.store.events import DueEvent, Events
@@ -92,7 +94,7 @@ class Api:
         key = {} if of is None else {"authorization": f"Bearer {KEYS[of]}"}
         return await self.http.request(method, path, headers={**key, **(headers or {})}, **more)
 
-    async def get(self, path: str, *, of: str | None = "checkout", **params: str | int) -> httpx.Response:
+    async def get(self, path: str, *, of: str = "checkout", **params: str | int) -> httpx.Response:
         return await self.ask("GET", path, of=of, params=params)
 
     async def post(
@@ -132,6 +134,12 @@ class Api:
         for event in due:
             assert await self.events.settle(event, verdict, status=500, error="said no", retry_in_ms=0)
         return due
+
+    async def lease(self, campaign: str) -> Batch | Nothing:
+        """Puts what is queued into a batch, so that it is on its way."""
+        await asyncio.sleep(0.01)  # longer than the campaign lingers
+        settings = self.config.campaigns[campaign]
+        return await Batches(self.database).lease(settings, self.config.accounts[settings.account])
 
     async def in_state(self, state: CallbackState, client: str = "checkout") -> list[str]:
         found, _ = await self.events.deliveries(client, state, limit=100, cursor=None)

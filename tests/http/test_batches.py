@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from app.api.accepting import accept_message
 from tests.http.conftest import MakeApi
 from tests.http.desk import Api, assert_problem, otp, pointers
 
@@ -83,17 +85,15 @@ async def test_a_batch_that_was_cut_short_is_taken_up_where_it_stood(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = {"messages": [otp(phone_number=f"090123456{n}", reference="cut") for n in range(6)]}
-    from app.api import batches
+    taken: list[object] = []
 
-    take, taken = batches.accept_message, []
-
-    async def cut(*arguments):  # type: ignore[no-untyped-def]
+    async def cut(*arguments: Any) -> object:
         if len(taken) == 3:
             raise RuntimeError("the process ends here")
-        taken.append(1)
-        return await take(*arguments)
+        taken.append(arguments)
+        return await accept_message(*arguments)
 
-    monkeypatch.setattr(batches, "accept_message", cut)
+    monkeypatch.setattr("app.api.batches.accept_message", cut)
     assert (await api.post(batch, path=PATH, key="k")).status_code == 500
     monkeypatch.undo()
     first = (await api.get("/v1/messages", reference="cut")).json()["data"]
