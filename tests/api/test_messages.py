@@ -187,7 +187,7 @@ async def test_a_wait_ends_at_once_when_the_message_ends(api: Api) -> None:
     await api.ask("DELETE", path)
     answers = await asyncio.wait_for(asyncio.gather(*waits), 5)
     assert {answer.json()["state"] for answer in answers} == {"cancelled"}
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 1
 
 
 async def test_a_wait_that_sees_no_end_answers_after_its_seconds(api: Api) -> None:
