@@ -120,13 +120,13 @@ def test_a_set_up_that_was_interrupted_is_made_from_scratch(installed: Project) 
     assert installed.made_at() != made_at
 
 
-def test_a_set_up_that_failed_bears_no_stamp(project: Project) -> None:
-    (project.root / "requirements" / "dev.txt").write_text("not-hashed==1\n")
-    ran = project.make("install")
+def test_a_set_up_that_failed_bears_no_stamp(installed: Project) -> None:
+    (installed.root / "requirements" / "dev.txt").write_text("not-hashed==1\n")
+    ran = installed.make("install")
     assert ran.returncode != 0
     assert "the set-up failed" in ran.stderr
     assert "Traceback" not in ran.stderr
-    assert not project.stamp.exists()
+    assert not installed.stamp.exists()
 
 
 def test_a_set_up_that_was_moved_is_made_from_scratch(installed: Project) -> None:
