@@ -14,6 +14,7 @@ import msgspec
 
 from app.message import Callback, CallbackState, EventId, MessageId
 from app.store.messages import callback_of
+from app.store.pages import newest_first
 from app.store.records import EventBody, Record, event_body, open_body
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ _CLAIMED_MESSAGE = ("ca", "b", "at", "ex", "k", "n", "tp")
 _encode = msgspec.json.Encoder().encode
 
 _STREAM_ID = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
-_RANK = re.compile(r"[0-9]{1,9}")
 
 BREAKER_FAILURES = 5
 BREAKER_PAUSE_MS = 5_000
@@ -114,14 +114,10 @@ class Events:
         """Deliveries in that state, newest first, and the cursor to go on from. ValueError: not a cursor of ours."""
         if state is CallbackState.DELIVERED:
             return await self._delivered(client, limit, cursor)
-        if cursor is not None and _RANK.fullmatch(cursor) is None:
-            raise ValueError("not a cursor of a list of deliveries")
-        skip = int(cursor or 0)
         index = self._db.key("dead" if state is CallbackState.DEAD else "pending", client)
-        rows = await self._db.read("ZRANGE", index, skip, skip + limit, "REV")
-        chosen = [EventId(row.decode()) for row in rows[:limit]]
-        listed = [one for one in await self._deliveries(chosen) if one.callback.state is state]
-        return listed, str(skip + limit) if len(rows) > limit else None
+        ids, more = await newest_first(self._db, index, limit=limit, cursor=cursor)
+        listed = await self._deliveries([EventId(one) for one in ids])
+        return [one for one in listed if one.callback.state is state], more
 
     async def _delivered(
         self, client: str, limit: int, cursor: str | None

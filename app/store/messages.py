@@ -5,14 +5,13 @@ Owns no state of its own; each change is one script. A client is shown its own m
 
 from __future__ import annotations
 
-import itertools
-import re
 import secrets
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.message import Callback, CallbackState, EventId, Message, MessageId, TimelineEntry, rfc3339
+from app.store.pages import newest_first
 from app.store.records import (
     Body,
     Record,
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from app.store.database import Database
 
 IDEMPOTENCY_LIFE_MS = 24 * 3600 * 1000
-_CURSOR = re.compile(r"([0-9]{1,15})-(msg_[0-9a-z]{26})")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -215,35 +213,14 @@ class Messages:
         return await self._page(index, limit, cursor)
 
     async def _page(self, index: str, limit: int, cursor: str | None) -> MessagePage:
-        found = await self._rows(index, limit + 1, cursor)
-        chosen = found[:limit]
-        records = await self._db.read_many([("HGETALL", self._db.key("m", row)) for row, _ in chosen])
+        ids, more = await newest_first(self._db, index, limit=limit, cursor=cursor)
+        records = await self._db.read_many([("HGETALL", self._db.key("m", one)) for one in ids])
         messages = [
-            message_now(self._db.keyring, MessageId(row), Record.of_flat(flat))
-            for (row, _), flat in zip(chosen, records, strict=True)
+            message_now(self._db.keyring, MessageId(one), Record.of_flat(flat))
+            for one, flat in zip(ids, records, strict=True)
             if flat
         ]
-        more = len(found) > limit
-        return MessagePage(messages, f"{chosen[-1][1]}-{chosen[-1][0]}" if more else None)
-
-    async def _rows(self, index: str, least: int, cursor: str | None) -> list[tuple[str, int]]:
-        """At least so many rows after the cursor, with their moments, if there are; many may be of one moment."""
-        newest, skip = "+inf", None
-        if cursor is not None:
-            parts = _CURSOR.fullmatch(cursor)
-            if parts is None:
-                raise ValueError("not a cursor of a list of messages")
-            newest, skip = parts[1], (int(parts[1]), parts[2])
-        found: list[tuple[str, int]] = []
-        for start in itertools.count(step=least):
-            flat = await self._db.read(
-                "ZRANGE", index, newest, "-inf", "BYSCORE", "REV", "LIMIT", start, least, "WITHSCORES"
-            )
-            rows = [(row.decode(), int(float(at))) for row, at in zip(flat[::2], flat[1::2], strict=True)]
-            found += [(row, at) for row, at in rows if skip is None or (at, row) < skip]
-            if len(found) >= least or len(rows) < least:
-                break
-        return found
+        return MessagePage(messages, more)
 
 
 def timeline_of(record: Record) -> list[TimelineEntry]:
