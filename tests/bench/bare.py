@@ -12,9 +12,9 @@ from unittest import mock
 import msgspec
 from litestar import Litestar, post
 
-from app.serve import run_api
 from app.config import Config
 from app.message import Message, MessageId, State
+from app.serve import run_api
 
 
 class Body(msgspec.Struct):
