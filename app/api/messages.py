@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from app.message import FINAL
 from app.phone import NumberFault, parse_caller_number
 
 if TYPE_CHECKING:
-    from app.api.parts import ApiParts, Store
+    from app.api.parts import Store
     from app.intake.callers import Caller
     from app.store.messages import MessageDetail
 
@@ -54,7 +53,7 @@ async def show_message(request: ApiRequest, message_id: FromPath[str]) -> Respon
     query.check()
     shown = await _show(parts.store, message_id, caller)
     if wait_s and shown.message.state not in FINAL:
-        shown = await _wait_for_final(parts, message_id, caller, wait_s)
+        shown = await _wait_for_final(request, message_id, caller, wait_s)
     return json_answer(detailed(shown))
 
 
@@ -65,14 +64,27 @@ async def _show(store: Store, message_id: str, caller: Caller) -> MessageDetail:
     return shown
 
 
-async def _wait_for_final(parts: ApiParts, message_id: str, caller: Caller, wait_s: int) -> MessageDetail:
-    with parts.store.finals.expecting(message_id) as ends:
-        shown = await _show(parts.store, message_id, caller)
+async def _wait_for_final(request: ApiRequest, message_id: str, caller: Caller, wait_s: int) -> MessageDetail:
+    store = parts_of(request).store
+    with store.finals.expecting(message_id) as ends:
+        shown = await _show(store, message_id, caller)
         if shown.message.state in FINAL:
             return shown
-        with contextlib.suppress(TimeoutError):
+        leaving = asyncio.create_task(_until_gone(request, ends))
+        try:
             await asyncio.wait_for(ends.wait(), wait_s)
-    return await _show(parts.store, message_id, caller)
+        except TimeoutError:
+            pass  # the seconds are over: it is shown as it is
+        finally:
+            leaving.cancel()
+    return await _show(store, message_id, caller)
+
+
+async def _until_gone(request: ApiRequest, ends: asyncio.Event) -> None:
+    """A caller that hangs up waits no longer."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    ends.set()
 
 
 @get("/v1/messages")

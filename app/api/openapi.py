@@ -103,6 +103,8 @@ class _Operation:
     body_example: Json | None = None
     errors: Sequence[Kind] = ()
     public: bool = False
+    refusal: Json | None = None
+    """What the answer looks like with 503, where it is the same struct and no problem."""
 
 
 def _query(name: str, says: str, schema: Json | None = None) -> Json:
@@ -213,7 +215,7 @@ def _operations() -> Sequence[_Operation]:
         _Operation(
             method="post", path="/v1/callbacks/{event_id}/replay", name="replayCallback", says="Send one event again",
             answer=Queued, status=202, parameters=(_path("event_id", _CALLBACK_EXAMPLE["event_id"]),),
-            errors=(problems.NOT_FOUND, problems.OUTCOME_UNKNOWN),
+            errors=(problems.NOT_FOUND, problems.NO_CALLBACK, problems.OUTCOME_UNKNOWN),
         ),
         _Operation(
             method="post", path="/v1/callbacks/replay", name="replayCallbacks", says="Send events since a time again",
@@ -224,6 +226,7 @@ def _operations() -> Sequence[_Operation]:
         _Operation(
             method="get", path="/readyz", name="readyz", says="Whether messages can be accepted", answer=Readiness,
             public=True,
+            refusal={"status": "not ready", "redis": "cannot be reached: nothing can be accepted", "notes": []},
         ),
         _Operation(method="get", path="/metrics", name="metrics", says="Prometheus metrics", answer=None, public=True),
     )  # fmt: skip
@@ -257,6 +260,8 @@ def openapi() -> bytes:
 
 def _described(operation: _Operation) -> Json:
     responses: Json = {str(operation.status): _answer(operation)}
+    if operation.refusal is not None:
+        responses["503"] = _answer(operation, operation.refusal)
     kinds = list(operation.errors)
     if not operation.public:
         kinds += [problems.UNAUTHORIZED, problems.UNAVAILABLE]
@@ -279,12 +284,12 @@ def _described(operation: _Operation) -> Json:
     return described
 
 
-def _answer(operation: _Operation) -> Json:
+def _answer(operation: _Operation, example: Json | None = None) -> Json:
     if operation.answer is None:
         return {"description": operation.says}
     content = {
         "schema": {"$ref": f"#/components/schemas/{operation.answer.__name__}"},
-        "example": _EXAMPLES[operation.answer],
+        "example": example or _EXAMPLES[operation.answer],
     }
     return {"description": operation.says, "content": {"application/json": content}}
 

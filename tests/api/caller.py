@@ -88,8 +88,9 @@ def body(**changes: object) -> dict[str, object]:
 class Api:
     """The API as a caller sees it."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: httpx.AsyncClient, app: Any) -> None:
         self.http = http
+        self.app = app
 
     async def ask(self, method: str, path: str, *, key: str | None = CHECKOUT, **more: Any) -> httpx.Response:
         headers = dict(more.pop("headers", {}))
@@ -128,7 +129,7 @@ async def open_api(redis_url: str) -> AsyncIterator[Api]:
     transport = httpx.ASGITransport(app=cast("Any", app), raise_app_exceptions=False)
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://relay") as http:
-            yield Api(http)
+            yield Api(http, app)
     finally:
         waiting.cancel()
         done.set()

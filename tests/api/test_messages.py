@@ -190,6 +190,29 @@ async def test_a_wait_ends_at_once_when_the_message_ends(api: Api) -> None:
     assert time.monotonic() - started < 1
 
 
+async def test_a_caller_that_hangs_up_waits_no_longer(api: Api) -> None:
+    path = f"/v1/messages/{(await api.accepted())['id']}"
+    left = asyncio.Event()
+    answered = asyncio.Event()
+
+    async def receive() -> dict[str, object]:
+        if left.is_set():
+            return {"type": "http.disconnect"}
+        left.set()
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(event: dict[str, object]) -> None:
+        answered.set()
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
+        "path": path, "raw_path": path.encode(), "query_string": b"wait=30", "root_path": "", "server": None,
+        "client": None, "headers": [(b"authorization", f"Bearer {CHECKOUT}".encode())],
+    }  # fmt: skip
+    await asyncio.wait_for(api.app(scope, receive, send), 5)
+    assert answered.is_set()
+
+
 async def test_a_wait_that_sees_no_end_answers_after_its_seconds(api: Api) -> None:
     path = f"/v1/messages/{(await api.accepted())['id']}"
     started = time.monotonic()
