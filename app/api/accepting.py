@@ -55,7 +55,7 @@ async def accept_message(parts: ApiParts, caller: Caller, sent: Sent) -> Taken:
         raise Problem(OUTCOME_UNKNOWN, headers={"retry-after": "1"}, members={"id": message_id}) from None
     match result:
         case Accepted():
-            parts.metrics.accepted.labels(client=caller.name, campaign=result.message.campaign).inc()
+            parts.metrics.accepted.labels(caller.name, result.message.campaign).inc()
             log.info(
                 "message accepted",
                 message_id=message_id,

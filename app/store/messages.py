@@ -18,6 +18,7 @@ from app.store.records import (
     event_ids,
     message_accepted,
     message_now,
+    message_taken,
     seal_body,
     seal_code,
 )
@@ -133,11 +134,8 @@ class Messages:
         reply = await self._db.commit("accept", *self._accept_arguments(draft, message_id))
         word = reply[0].decode()
         if word == "accepted":
-            record = Record(
-                {b"ca": draft.campaign.name.encode(), b"b": self._seal(draft, message_id)}
-                | {b"at": str(reply[1]).encode(), b"ex": str(reply[2]).encode()}
-            )
-            return Accepted(message_accepted(self._db.keyring, message_id, record), reply[3], reply[4])
+            message = message_taken(message_id, draft.campaign.name, draft.body, *reply[1:3])
+            return Accepted(message, reply[3], reply[4])
         if word == "replayed":
             first_id = MessageId(reply[1].decode())
             record = Record.of(("ca", "b", "at", "ex"), reply[2:])
@@ -145,9 +143,6 @@ class Messages:
         if word == "limited":
             return Limited(reply[1].decode(), *reply[2:])
         return QueueFull(reply[1]) if word == "full" else KeyConflict()
-
-    def _seal(self, draft: Draft, message_id: MessageId) -> bytes:
-        return seal_body(self._db.keyring, message_id, draft.body)
 
     def _accept_arguments(self, draft: Draft, message_id: MessageId) -> list[str | bytes | int]:
         client, campaign, index = draft.client, draft.campaign, self._db.index
@@ -161,7 +156,7 @@ class Messages:
             campaign.account,
             index.of("number", draft.body.phone_number),
             index.of("reference", draft.body.reference) if draft.body.reference is not None else "",
-            self._seal(draft, message_id),
+            seal_body(self._db.keyring, message_id, draft.body),
             b"" if code is None else seal_code(self._db.keyring, message_id, code.reveal()),
             ttl_ms,
             draft.expires_at_ms or 0,

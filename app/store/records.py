@@ -122,6 +122,28 @@ def message_now(keyring: Keyring, message_id: MessageId, record: Record) -> Mess
     )
 
 
+def message_taken(
+    message_id: MessageId, campaign: str, body: Body, accepted_at_ms: int, expires_at_ms: int
+) -> Message:
+    """The first answer, from what was just written: as `message_accepted` of its record, which need not be opened."""
+    return Message(
+        id=message_id,
+        campaign=campaign,
+        state=State.QUEUED,
+        reason=None,
+        phone_number=body.phone_number,
+        reference=body.reference,
+        metadata=body.metadata,
+        callback_url=body.callback_url,
+        accepted_at=rfc3339(accepted_at_ms),
+        expires_at=rfc3339(expires_at_ms),
+        submitted_at=None,
+        finished_at=None,
+        call=None,
+        revision=1,
+    )
+
+
 def message_accepted(keyring: Keyring, message_id: MessageId, record: Record) -> Message:
     """The message as its first answer showed it."""
     return _message(keyring, message_id, record, state=State.QUEUED, moment=Record({b"v": b"1"}), call=None)
