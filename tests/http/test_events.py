@@ -27,15 +27,14 @@ async def test_events_are_listed_in_the_order_made_and_read_on_from_the_cursor(a
     assert [one["id"] for one in later["data"]] == [newer]
 
 
-@pytest.mark.parametrize("cursor", NOT_CURSORS)
-async def test_a_cursor_that_is_none_of_ours_is_a_422(api: Api, cursor: str) -> None:
-    await api.cancelled()
-    for path, name in (("/v1/events", "after"), ("/v1/callbacks", "cursor"),
-                       ("/v1/callbacks?state=delivered", "cursor"),
-                       ("/v1/messages?reference=r", "cursor")):  # fmt: skip
-        joined = f"{path}{'&' if '?' in path else '?'}{name}="
-        document = assert_problem(await api.ask("GET", joined + cursor), 422, "invalid-request")
-        assert document["errors"][0]["detail"].startswith(f"{name}: ")
+@pytest.mark.parametrize("asked", (
+    "/v1/events?after=", "/v1/callbacks?cursor=", "/v1/callbacks?state=delivered&cursor=",
+    "/v1/messages?reference=r&cursor=",
+))  # fmt: skip
+async def test_a_cursor_that_is_none_of_ours_is_a_422(api: Api, asked: str) -> None:
+    for cursor in NOT_CURSORS:
+        document = assert_problem(await api.ask("GET", asked + cursor), 422, "invalid-request")
+        assert len(document["errors"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -66,15 +65,15 @@ async def _pages(api: Api, state: str, limit: int) -> list[str]:
 
 
 @pytest.mark.parametrize("state", ("pending", "delivered", "dead"))
-@pytest.mark.parametrize("limit", (1, 2, 100))
-async def test_deliveries_of_a_state_are_paged_newest_first(api: Api, state: str, limit: int) -> None:
+async def test_deliveries_of_a_state_are_paged_newest_first(api: Api, state: str) -> None:
     made = [(await api.cancelled())["event"] for _ in range(5)]
     if state != "pending":
         for _ in made:
             await api.deliver(state)
-    assert await _pages(api, state, limit) == made[::-1]
+    for limit in (1, 2, 100):
+        assert await _pages(api, state, limit) == made[::-1]
     for other in {"pending", "delivered", "dead"} - {state}:
-        assert await _pages(api, other, limit) == []
+        assert await _pages(api, other, 100) == []
 
 
 async def test_all_dead_are_met_also_when_each_page_is_sent_again_before_the_next(api: Api) -> None:
