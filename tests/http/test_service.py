@@ -121,7 +121,8 @@ async def test_without_redis_everything_is_a_503_and_with_it_again_messages_are_
             replay = {"since": "2026-11-24T00:00:00Z"}
             assert_problem(await api.post(replay, path="/v1/callbacks/replay"), 503, "unavailable")
             batch = await api.post({"messages": [otp()]}, path="/v1/messages/batch")
-            assert [one["status"] for one in batch.json()["results"]] == [503]
+            told = batch.json()
+            assert [one["status"] for one in told.get("results", [told])] == [503]
             await _assert_not_ready(api)
             redis.start()
             async with asyncio.timeout(10):
