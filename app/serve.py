@@ -16,6 +16,8 @@ import uvicorn
 import uvloop
 
 from app.main import create_app
+from app.store.faults import StoreUnavailableError, StoreUnfitError
+from app.store.opening import open_database
 from app.telemetry.logs import configure_logging
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ def run_api(config: Config, host: str, port: int, announce: Callable[[str], None
     )
 
     async def serve() -> None:
+        await _refuse_unfit(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started and not serving.done():  # noqa: ASYNC110  uvicorn tells no other way
             await asyncio.sleep(0.005)
@@ -74,9 +77,20 @@ def run_api(config: Config, host: str, port: int, announce: Callable[[str], None
             (announce or _announce)(_url_of(listener))
         await serving
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve())
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve())
+    except StoreUnfitError as error:
+        listener.close()
+        sys.stderr.write(f"otp-relay api: {error}\n")
+        return 1
     return 0 if server.started else 1
+
+
+async def _refuse_unfit(config: Config) -> None:
+    """A Redis that could lose messages ends the start; one that is away is waited for by the application."""
+    with contextlib.suppress(StoreUnavailableError):
+        await (await open_database(config)).close()
 
 
 def _listen(host: str, port: int) -> socket.socket:

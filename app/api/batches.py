@@ -13,7 +13,7 @@ from app.api.answers import ProblemDocument, encode, raw_answer
 from app.api.bodies import BATCH_MOST_BYTES, read_json
 from app.api.errors import problem_of
 from app.api.parts import ApiRequest, parts_of
-from app.api.problems import IDEMPOTENCY_CONFLICT, Problem
+from app.api.problems import IDEMPOTENCY_CONFLICT, UNAVAILABLE, Problem, unavailable
 from app.api.requests import caller_of, idempotency_key_of, traceparent_of
 from app.intake.faults import Faults, pointer_to
 from app.intake.fields import BATCH_MOST
@@ -62,6 +62,8 @@ async def send_batch(request: ApiRequest) -> Response[bytes]:
         if isinstance(known, Answered):
             return raw_answer(known.answer, 202, {"Idempotency-Replayed": "true"})
     results = await _take_all(parts, caller, items, key, traceparent_of(request))
+    if all(result.error is not None and result.error.type == UNAVAILABLE.type for result in results):
+        raise unavailable()
     accepted = sum(result.status == 202 for result in results)
     answer = encode(BatchAnswer(accepted=accepted, rejected=len(results) - accepted, results=results))
     if key is not None and not any(result.status == 503 for result in results):

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+import redis
 
 from tests.api.caller import CHECKOUT, body, config_text
-from tests.servers import ValkeyServer
+from tests.servers import ValkeyServer, valkey_server
 
 PYTHON = [sys.executable, "-W", "error"]
 TRACEBACK = "Traceback"
@@ -117,3 +118,15 @@ def test_a_fault_of_the_configuration_is_told_without_a_traceback(tmp_path: Path
 
 def test_importing_the_application_does_nothing(tmp_path: Path) -> None:
     subprocess.run([*PYTHON, "-c", "import app.main"], env={"PATH": ""}, check=True, timeout=30)
+
+
+def test_a_redis_that_could_lose_messages_is_told_in_one_line(tmp_path: Path) -> None:
+    with valkey_server() as unfit, redis.Redis.from_url(unfit.url) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        file = tmp_path / "relay.toml"
+        file.write_text(config_text(unfit.url))
+        process = _start(file)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "maxmemory-policy noeviction" in said
+    assert TRACEBACK not in said

@@ -52,3 +52,11 @@ async def test_the_api_starts_without_redis_and_accepts_when_it_comes(own_valkey
         own_valkey.start()
         await _until_ready(api)
         assert (await api.send(body())).status_code == 202
+
+
+async def test_a_batch_of_which_nothing_was_accepted_is_refused_as_a_whole(own_valkey: ValkeyServer) -> None:
+    own_valkey.kill()
+    async with open_api(own_valkey.url) as api:
+        answer = await api.ask("POST", "/v1/messages/batch", json={"messages": [body(), body()]})
+    assert answer.status_code == 503
+    assert answer.json()["type"].endswith("/unavailable")
