@@ -18,6 +18,8 @@ from tests.e2e.program import OTP_RELAY, Program
 
 ANSWERED = re.compile(r"callback message\.answered msg_\w+ \+84901\*\*\*567 signature ok")
 
+READY = "otp-relay is ready"
+
 _READY_WITHIN_S = 30
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 CAMPAIGNS = ("login-otp", "order-notice")
 
 _TEXT = """\
-# Written anew by `otp-relay dev` at each start. To try settings of your own, copy it beside this one, edit the copy,
-# and name it: otp-relay dev --config relay.mine.toml (which starts API and worker alone).
+# Written anew by `otp-relay dev` at each start. To try settings of your own, copy it beside this one, edit the copy
+# and, while that dev runs, start another API and worker, which share its Redis and sandbox:
+# otp-relay dev --config .data/relay.mine.toml --data-dir .data2 --port 8090
 
 [server]
 host = {host}

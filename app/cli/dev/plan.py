@@ -70,7 +70,9 @@ def as_the_file_says(
     host = host or config.server.host
     with ExitStack() as held:
         api = _held(held, _for_the_api(host, config.server.port if port is None else port))
-        worker_port = config.worker.port or _held(held, first_free("", ()))
+        # Where the file's port is taken, whatever is there would be asked instead of this worker.
+        wanted = [config.worker.port] if config.worker.port else []
+        worker_port = _held(held, first_free("", wanted))
     data.say_who(api)
     make = PartMaker(terminal)
     api_url = http_url(host, api)
