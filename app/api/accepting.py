@@ -56,7 +56,7 @@ async def accept_message(parts: ApiParts, caller: Caller, sent: Sent) -> Taken:
     match result:
         case Accepted():
             parts.metrics.accepted.labels(caller.name, result.message.campaign).inc()
-            log.info(
+            log.debug(
                 "message accepted",
                 message_id=message_id,
                 client=caller.name,

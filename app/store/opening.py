@@ -43,7 +43,9 @@ async def open_database(config: Config, *, wait_s: float = 0) -> Database:
     except BaseException:
         await client.aclose()
         raise
-    return Database(client, keyring, index, Committer(client, confirmation))
+    # A group's exchange has one deadline of its own, so that no timer is set for each reply.
+    writer = connect_raw(config.redis.url, socket_timeout=None)
+    return Database(client, keyring, index, Committer(writer, confirmation))
 
 
 async def _wait_for(client: Client, wait_s: float) -> None:

@@ -64,7 +64,7 @@ def configure_logging(*, stream: TextIO | None = None, env: Mapping[str, str] = 
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=True,
     )
     _route_standard_library(level, formatter, stream)
 
@@ -97,6 +97,7 @@ def _route_standard_library(level: int, formatter: logging.Formatter, stream: Te
     for name in _OWN_HANDLERS:
         logger = logging.getLogger(name)
         logger.handlers.clear()
+        logger.setLevel(logging.NOTSET)
         logger.propagate = True
     for name in _HELD_AT_WARNING:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))

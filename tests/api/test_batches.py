@@ -9,6 +9,9 @@ import httpx
 
 from tests.api.caller import SLOW, Api, body
 
+SCRIPTS = ("batch_key",)
+"""The scripts of the store that this module tests."""
+
 
 async def _send(
     api: Api, items: list[object], idempotency_key: str | None = None, **more: str

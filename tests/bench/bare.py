@@ -52,7 +52,7 @@ async def take(data: Body) -> Message:
 def main() -> int:
     """Serves until a signal ends it, and logs its URL as `otp-relay api` does."""
     app = Litestar([take], openapi_config=None, logging_config=None)
-    with mock.patch("app.serve.create_app", return_value=app):
+    with mock.patch("app.serve.create_app", return_value=app), mock.patch("app.serve._refuse_unfit"):
         return run_api(cast("Config", None), "127.0.0.1", 0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -20,9 +21,21 @@ class Ended:
     err: str
 
 
+def _heed_ctrl_c() -> None:
+    """What a shell starts in the background ignores SIGINT, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 async def started(*argv: str, **env: str) -> Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "app.cli", *argv, stdout=PIPE, stderr=PIPE, env={**CLEAN, **env}
+        sys.executable,
+        "-m",
+        "app.cli",
+        *argv,
+        stdout=PIPE,
+        stderr=PIPE,
+        env={**CLEAN, **env},
+        preexec_fn=_heed_ctrl_c,
     )
 
 
