@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import phonenumbers
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.phone import NumberFault, as_provider_spelling, parse_caller_number, same_number
 
@@ -103,3 +106,23 @@ def test_the_provider_gets_the_spelling_it_is_configured_for() -> None:
     assert as_provider_spelling("+84901234567", "national") == "0901234567"
     assert as_provider_spelling("+84901234567", "e164") == "+84901234567"
     assert as_provider_spelling("+12015550123", "national") == "+12015550123"
+
+
+@given(st.from_regex(r"(\+84|0)[1-9][0-9]{8,9}", fullmatch=True))
+def test_a_plain_spelling_is_read_as_the_library_reads_it(text: str) -> None:
+    """Short-cut or not, it is the same number, and as callable."""
+    try:
+        ours = parse_caller_number(text, ["VN"])
+    except NumberFault:
+        ours = None
+    with_a_space = f"{text[:-3]} {text[-3:]}"
+    library = phonenumbers.parse(with_a_space, "VN")
+    assert ours in (None, phonenumbers.format_number(library, phonenumbers.PhoneNumberFormat.E164))
+    callable_kinds = {
+        phonenumbers.PhoneNumberType.FIXED_LINE,
+        phonenumbers.PhoneNumberType.MOBILE,
+        phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE,
+        phonenumbers.PhoneNumberType.VOIP,
+        phonenumbers.PhoneNumberType.PERSONAL_NUMBER,
+    }
+    assert (ours is not None) == (phonenumbers.number_type(library) in callable_kinds)
