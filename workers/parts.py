@@ -11,7 +11,6 @@ from app.callbacks.delivery import CallbackSender
 from app.callbacks.signing import Signer
 from app.provider.client import ProviderClient
 from app.store.batches import Batches
-from app.store.campaigns import Campaigns
 from app.store.events import Events
 from app.store.opening import open_database
 from app.store.outcomes import Outcomes
@@ -39,7 +38,6 @@ class Parts:
     outcomes: Outcomes
     events: Events
     tokens: Tokens
-    campaigns: Campaigns
     clients: dict[str, ProviderClient]
     """By account."""
     sender: CallbackSender
@@ -69,7 +67,6 @@ async def build_parts(config: Config, metrics: Metrics) -> Parts:
         outcomes=Outcomes(database),
         events=Events(database, keep_ms=keep_ms),
         tokens=Tokens(database),
-        campaigns=Campaigns(database),
         clients={name: ProviderClient(account) for name, account in config.accounts.items()},
         sender=CallbackSender(config.callbacks),
         signers={name: Signer(client.signing_secrets) for name, client in config.clients.items()},

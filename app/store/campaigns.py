@@ -48,10 +48,6 @@ class Campaigns:
         oldest = [int(float(first[1])) for first in firsts if first]
         return CampaignStatus(state, reason, sum(counts), min(oldest, default=None))
 
-    async def depth(self, campaign: str) -> int:
-        """All that is queued in the campaign, over all clients."""
-        return int(await self._db.read("ZCARD", self._db.key("queued", campaign)))
-
 
 def _hold(
     now_ms: int, paused: bytes | None, locked_until: bytes | None, held: bytes | None, ceiling: int

@@ -206,6 +206,16 @@ local function write_imports(id, list)
   end
 end
 
+-- Takes an import of which nothing was taken off the message's list; how many are left.
+local function forget_import(id, batch)
+  local kept = {}
+  for _, one in ipairs(imports_of(id)) do
+    if one[1] ~= batch then kept[#kept + 1] = one end
+  end
+  write_imports(id, kept)
+  return #kept
+end
+
 -- Says of the import in `batch` which call it became.
 local function set_call(id, batch, call)
   local list = imports_of(id)

@@ -21,13 +21,8 @@ if state ~= 'leased' and state ~= 'sending' then return { 'lost' } end
 local calls = {}
 for i = 7, #ARGV, 2 do calls[ARGV[i]] = ARGV[i + 1] end
 
-local function forget_import(id, number)
-  local list, kept = imports_of(id), {}
-  for _, one in ipairs(list) do
-    if one[1] ~= batch then kept[#kept + 1] = one end
-  end
-  write_imports(id, kept)
-  if #kept == 0 then redis.call('ZREM', P .. 'calls:' .. account .. ':' .. number, id) end
+local function drop_import(id, number)
+  if forget_import(id, batch) == 0 then redis.call('ZREM', P .. 'calls:' .. account .. ':' .. number, id) end
 end
 
 local function earlier_call_unfinished(id, number)
@@ -37,7 +32,7 @@ local function earlier_call_unfinished(id, number)
 end
 
 local function requeue(id, number, delay_ms, why)
-  forget_import(id, number)
+  drop_import(id, number)
   move(id, 'queued')
   redis.call('HDEL', P .. 'm:' .. id, 'bt')
   note(id, 'requeued', why)
@@ -63,7 +58,7 @@ for _, id in ipairs(members_of(batch)) do
       park(id, account, number)
       requeued = requeued + 1
     else
-      forget_import(id, number)
+      drop_import(id, number)
       finish_uncalled(id, 'rejected', 'not_accepted')
       rejected = rejected + 1
     end
@@ -71,7 +66,7 @@ for _, id in ipairs(members_of(batch)) do
     requeue(id, number, tonumber(detail), ARGV[4])
     requeued = requeued + 1
   elseif fate == 'rejected' then
-    forget_import(id, number)
+    drop_import(id, number)
     finish_uncalled(id, 'rejected', detail)
     rejected = rejected + 1
   else

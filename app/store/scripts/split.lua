@@ -16,11 +16,7 @@ local halves = { {}, {} }
 for i, id in ipairs(ids) do
   local half = halves[i <= cut and 1 or 2]
   half[#half + 1] = id
-  local list, kept = imports_of(id), {}
-  for _, one in ipairs(list) do
-    if one[1] ~= batch then kept[#kept + 1] = one end
-  end
-  write_imports(id, kept)
+  forget_import(id, batch)
 end
 redis.call('ZREM', P .. 'leases', batch)
 redis.call('SREM', P .. 'under_way:' .. b[2], batch)
