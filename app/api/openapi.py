@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 
@@ -18,76 +18,11 @@ from app.api.answers import DetailedMessage, MessageList, ProblemDocument
 from app.api.batches import BatchAnswer
 from app.api.callbacks import CallbackList, EventList, Queued
 from app.api.campaigns import CampaignList
+from app.api.examples import CALLBACK_EXAMPLE, EXAMPLES, MESSAGE_EXAMPLE, Json
 from app.api.health import Readiness
 from app.api.problems import MEDIA_TYPE, Kind
 from app.intake.fields import BATCH_MOST, MESSAGE_FIELDS, REPLAY_FIELDS, Field
 from app.message import Message
-
-Json = dict[str, Any]
-
-_MESSAGE_EXAMPLE: Json = {
-    "id": "msg_06h0z4c5gw06sa7ttaw0ajvt32",
-    "campaign": "login-otp",
-    "state": "queued",
-    "reason": None,
-    "phone_number": "+84901234567",
-    "reference": "login-8841",
-    "metadata": {"session": "c0ffee"},
-    "callback_url": "https://checkout.internal/otp-outcomes",
-    "accepted_at": "2026-11-24T03:00:00.123Z",
-    "expires_at": "2026-11-24T03:02:00.123Z",
-    "submitted_at": None,
-    "finished_at": None,
-    "call": None,
-    "revision": 1,
-}
-_CALLBACK_EXAMPLE: Json = {
-    "event_id": "evt_06h0z4c5gw06sa7ttaw0ajvt32r4",
-    "type": "message.answered",
-    "state": "dead",
-    "attempts": 10,
-    "last_status": 500,
-    "last_error": "not a 2xx answer",
-    "next_attempt_at": None,
-}
-_LIST = {"next_cursor": None}
-_EXAMPLES: dict[type, Json] = {
-    Message: _MESSAGE_EXAMPLE,
-    DetailedMessage: {
-        **_MESSAGE_EXAMPLE,
-        "timeline": [{"at": "2026-11-24T03:00:00.123Z", "event": "accepted", "detail": ""}],
-        "callbacks": [_CALLBACK_EXAMPLE],
-        "callback": _CALLBACK_EXAMPLE,
-    },
-    MessageList: {"data": [_MESSAGE_EXAMPLE], **_LIST},
-    BatchAnswer: {"accepted": 1, "rejected": 0, "results": [{"status": 202, "message": _MESSAGE_EXAMPLE}]},
-    CampaignList: {
-        "data": [
-            {
-                "name": "login-otp",
-                "kind": "voice_otp",
-                "state": "running",
-                "reason": None,
-                "queued": 0,
-                "oldest_queued_at": None,
-            }
-        ]
-    },
-    EventList: {
-        "data": [
-            {
-                "id": "evt_06h0z4c5gw06sa7ttaw0ajvt32r4",
-                "type": "message.answered",
-                "timestamp": "2026-11-24T03:00:09.500Z",
-                "data": {**_MESSAGE_EXAMPLE, "state": "answered", "revision": 4},
-            }
-        ],
-        "next_cursor": "1795557526819-0",
-    },
-    CallbackList: {"data": [{**_CALLBACK_EXAMPLE, "message_id": _MESSAGE_EXAMPLE["id"]}], **_LIST},
-    Queued: {"status": "queued"},
-    Readiness: {"status": "ready", "redis": "ok", "notes": []},
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +66,7 @@ _BODY_ERRORS = (
     problems.NOT_JSON, problems.BODY_TOO_LARGE, problems.UNSUPPORTED_MEDIA_TYPE, problems.INVALID_REQUEST,
 )  # fmt: skip
 _STATES = {"type": "string", "enum": ["pending", "delivered", "dead"], "default": "dead"}
-_ID = _path("message_id", _MESSAGE_EXAMPLE["id"])
+_ID = _path("message_id", MESSAGE_EXAMPLE["id"])
 
 
 def _object(fields: Sequence[Field]) -> Json:
@@ -214,7 +149,7 @@ def _operations() -> Sequence[_Operation]:
         ),
         _Operation(
             method="post", path="/v1/callbacks/{event_id}/replay", name="replayCallback", says="Send one event again",
-            answer=Queued, status=202, parameters=(_path("event_id", _CALLBACK_EXAMPLE["event_id"]),),
+            answer=Queued, status=202, parameters=(_path("event_id", CALLBACK_EXAMPLE["event_id"]),),
             errors=(problems.NOT_FOUND, problems.NO_CALLBACK, problems.OUTCOME_UNKNOWN),
         ),
         _Operation(
@@ -235,7 +170,7 @@ def _operations() -> Sequence[_Operation]:
 @cache
 def openapi() -> bytes:
     """The document, as JSON."""
-    answers = [*_EXAMPLES, ProblemDocument]
+    answers = [*EXAMPLES, ProblemDocument]
     _, schemas = msgspec.json.schema_components(answers, ref_template="#/components/schemas/{name}")
     schemas["NewMessage"] = _object(MESSAGE_FIELDS)
     paths: dict[str, Json] = {}
@@ -289,7 +224,7 @@ def _answer(operation: _Operation, example: Json | None = None) -> Json:
         return {"description": operation.says}
     content = {
         "schema": {"$ref": f"#/components/schemas/{operation.answer.__name__}"},
-        "example": example or _EXAMPLES[operation.answer],
+        "example": example or EXAMPLES[operation.answer],
     }
     return {"description": operation.says, "content": {"application/json": content}}
 
