@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import NewType
 
 import msgspec
@@ -141,8 +142,13 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
 
 def rfc3339(at_ms: int) -> str:
     """Milliseconds since the epoch as the API writes a time: UTC, milliseconds, `Z`."""
-    at = datetime.fromtimestamp(at_ms / 1000, UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+    second, ms = divmod(at_ms, 1000)
+    return f"{_to_the_second(second)}.{ms:03d}Z"
+
+
+@lru_cache(maxsize=128)
+def _to_the_second(at_s: int) -> str:
+    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def mask_number(e164: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import signal
 import socket
 import sys
@@ -59,6 +60,7 @@ def run_api(config: Config, host: str, port: int, announce: Callable[[str], None
             ws="none",
             lifespan="on",
             access_log=False,
+            proxy_headers=False,
             log_config=None,
             log_level="error",
             server_header=False,
@@ -74,6 +76,8 @@ def run_api(config: Config, host: str, port: int, announce: Callable[[str], None
         while not server.started and not serving.done():  # noqa: ASYNC110  uvicorn tells no other way
             await asyncio.sleep(0.005)
         if server.started:
+            gc.collect()
+            gc.freeze()  # the application is made once: it need not be gone through again and again
             (announce or _announce)(_url_of(listener))
         await serving
 

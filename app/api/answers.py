@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
-from litestar import Response
 
 from app.message import Callback, CallbackState, Message, TimelineEntry
 from app.store.messages import MessageDetail
+
+if TYPE_CHECKING:
+    from litestar.types import Receive, Scope, Send
 
 encode = msgspec.json.Encoder().encode
 
@@ -57,18 +60,36 @@ def detailed(detail: MessageDetail) -> DetailedMessage:
     return DetailedMessage(**fields, timeline=detail.timeline, callbacks=detail.callbacks, callback=newest)
 
 
-def json_answer(
-    value: object, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response[bytes]:
+_ON_EVERY_ANSWER = (
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+class JsonAnswer:
+    """JSON that is encoded already, as an ASGI application: Litestar's own answers cost a tenth of an acceptance."""
+
+    __slots__ = ("_body", "_headers", "_status")
+
+    def __init__(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
+        self._body, self._status = body, status
+        self._headers = [
+            *_ON_EVERY_ANSWER,
+            (b"content-length", b"%d" % len(body)),
+            *((name.lower().encode(), value.encode()) for name, value in headers.items()),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
+        await send({"type": "http.response.body", "body": self._body, "more_body": False})
+
+
+def json_answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> JsonAnswer:
     """The value as JSON; what stands under /v1 is not to be kept by caches."""
     return raw_answer(encode(value), status, headers)
 
 
-def raw_answer(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:
-    """JSON that is encoded already."""
-    return Response(
-        body,
-        status_code=status,
-        media_type="application/json",
-        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **(headers or {})},
-    )
+def raw_answer(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> JsonAnswer:
+    """As `json_answer`, of what is encoded already."""
+    return JsonAnswer(body, status, headers or {})

@@ -6,10 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
-from litestar import Response, post
+from litestar import post
 
 from app.api.accepting import accept_message
-from app.api.answers import ProblemDocument, encode, raw_answer
+from app.api.answers import JsonAnswer, ProblemDocument, encode, raw_answer
 from app.api.bodies import BATCH_MOST_BYTES, read_json
 from app.api.errors import problem_of
 from app.api.parts import ApiRequest, parts_of
@@ -48,7 +48,7 @@ class BatchAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @post("/v1/messages/batch", request_max_body_size=None)
-async def send_batch(request: ApiRequest) -> Response[bytes]:
+async def send_batch(request: ApiRequest) -> JsonAnswer:
     """Takes each message in by itself: one bad item harms no other."""
     caller, parts = caller_of(request), parts_of(request)
     body = await read_json(request, BATCH_MOST_BYTES)

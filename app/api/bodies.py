@@ -11,6 +11,7 @@ from app.api.problems import (
     UNSUPPORTED_MEDIA_TYPE,
     Problem,
 )
+from app.api.requests import header
 from app.intake.strict_json import NotJson, parse
 
 if TYPE_CHECKING:
@@ -31,9 +32,9 @@ async def read_json(request: ApiRequest, most_bytes: int) -> object:
 
 
 def _check_media_type(request: ApiRequest) -> None:
-    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
+    media_type, _, parameters = (header(request, b"content-type") or "").partition(";")
     charset = parameters.replace(" ", "").replace('"', "").lower()
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    encoding = (header(request, b"content-encoding") or "").strip().lower()
     if (
         media_type.strip().lower() != "application/json"
         or charset not in ("", "charset=utf-8", "charset=utf8")
@@ -43,10 +44,9 @@ def _check_media_type(request: ApiRequest) -> None:
 
 
 async def _read(request: ApiRequest, most_bytes: int) -> bytes:
-    too_large = Problem(BODY_TOO_LARGE, f"The body must be at most {most_bytes} bytes.")
-    length = request.headers.get("content-length", "")
+    length = header(request, b"content-length") or ""
     if length.isdecimal() and length.isascii() and int(length) > most_bytes:
-        raise too_large
+        raise _too_large(most_bytes)
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -56,6 +56,10 @@ async def _read(request: ApiRequest, most_bytes: int) -> bytes:
         chunks.append(event["body"])
         size += len(event["body"])
         if size > most_bytes:
-            raise too_large
+            raise _too_large(most_bytes)
         if not event["more_body"]:
             return b"".join(chunks)
+
+
+def _too_large(most_bytes: int) -> Problem:
+    return Problem(BODY_TOO_LARGE, f"The body must be at most {most_bytes} bytes.")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 import msgspec
-from litestar import Response, get, post
+from litestar import get, post
 from litestar.params import FromPath
 
-from app.api.answers import json_answer
+from app.api.answers import JsonAnswer, json_answer
 from app.api.bodies import SINGLE_MOST_BYTES, read_json
 from app.api.parts import ApiRequest, parts_of
 from app.api.problems import NO_CALLBACK, NOT_FOUND, Problem
@@ -59,7 +59,7 @@ class Queued(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/v1/events")
-async def list_events(request: ApiRequest) -> Response[bytes]:
+async def list_events(request: ApiRequest) -> JsonAnswer:
     """This client's events after a cursor, in the order they were made."""
     caller, store = caller_of(request), parts_of(request).store
     query = Query(request, "after", "limit")
@@ -79,7 +79,7 @@ async def list_events(request: ApiRequest) -> Response[bytes]:
 
 
 @get("/v1/callbacks")
-async def list_callbacks(request: ApiRequest) -> Response[bytes]:
+async def list_callbacks(request: ApiRequest) -> JsonAnswer:
     """This client's deliveries in a state, newest first."""
     caller, store = caller_of(request), parts_of(request).store
     query = Query(request, "state", "limit", "cursor")
@@ -107,7 +107,7 @@ async def list_callbacks(request: ApiRequest) -> Response[bytes]:
 
 
 @post("/v1/callbacks/{event_id:str}/replay", status_code=202)
-async def replay_callback(request: ApiRequest, event_id: FromPath[str]) -> Response[bytes]:
+async def replay_callback(request: ApiRequest, event_id: FromPath[str]) -> JsonAnswer:
     """Sends one event again, under the same webhook-id."""
     caller, store = caller_of(request), parts_of(request).store
     verdict = await store.events.replay(caller.name, event_id)
@@ -119,7 +119,7 @@ async def replay_callback(request: ApiRequest, event_id: FromPath[str]) -> Respo
 
 
 @post("/v1/callbacks/replay", status_code=202, request_max_body_size=None)
-async def replay_callbacks(request: ApiRequest) -> Response[bytes]:
+async def replay_callbacks(request: ApiRequest) -> JsonAnswer:
     """Sends this client's events since a time again, those whose delivery is in a state."""
     caller, parts = caller_of(request), parts_of(request)
     faults = Faults()

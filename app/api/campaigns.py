@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import msgspec
-from litestar import Response, get
+from litestar import get
 
-from app.api.answers import json_answer
+from app.api.answers import JsonAnswer, json_answer
 from app.api.parts import ApiRequest, parts_of
 from app.api.requests import Query, caller_of
 from app.message import rfc3339
@@ -29,7 +29,7 @@ class CampaignList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/v1/campaigns")
-async def list_campaigns(request: ApiRequest) -> Response[bytes]:
+async def list_campaigns(request: ApiRequest) -> JsonAnswer:
     """The campaigns of this client."""
     caller, store = caller_of(request), parts_of(request).store
     Query(request).check()

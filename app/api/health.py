@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from litestar import Response, get
 
-from app.api.answers import json_answer
+from app.api.answers import JsonAnswer, json_answer
 from app.api.parts import ApiRequest, parts_of
 from app.store.faults import StoreError
 
@@ -32,13 +32,13 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/livez")
-async def livez() -> Response[bytes]:
+async def livez() -> JsonAnswer:
     """The process answers."""
     return json_answer({"status": "alive"})
 
 
 @get("/readyz")
-async def readyz(request: ApiRequest) -> Response[bytes]:
+async def readyz(request: ApiRequest) -> JsonAnswer:
     """200 when messages can be accepted."""
     parts = parts_of(request)
     try:

@@ -6,11 +6,11 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from litestar import Response, delete, get, post
+from litestar import delete, get, post
 from litestar.params import FromPath
 
 from app.api.accepting import accept_message
-from app.api.answers import MessageList, detailed, encode, json_answer, raw_answer
+from app.api.answers import JsonAnswer, MessageList, detailed, encode, json_answer, raw_answer
 from app.api.bodies import SINGLE_MOST_BYTES, read_json
 from app.api.parts import ApiRequest, parts_of
 from app.api.problems import NOT_CANCELLABLE, NOT_FOUND, Problem
@@ -29,7 +29,7 @@ LONGEST_WAIT_S = 60
 
 
 @post("/v1/messages", request_max_body_size=None)
-async def send_message(request: ApiRequest) -> Response[bytes]:
+async def send_message(request: ApiRequest) -> JsonAnswer:
     """Takes a message in: 202 once it is as durable as configured."""
     started = time.perf_counter()
     caller, parts = caller_of(request), parts_of(request)
@@ -45,7 +45,7 @@ async def send_message(request: ApiRequest) -> Response[bytes]:
 
 
 @get("/v1/messages/{message_id:str}")
-async def show_message(request: ApiRequest, message_id: FromPath[str]) -> Response[bytes]:
+async def show_message(request: ApiRequest, message_id: FromPath[str]) -> JsonAnswer:
     """The message with its history; with `?wait=`, when it is final or after that many seconds."""
     caller, parts = caller_of(request), parts_of(request)
     query = Query(request, "wait")
@@ -88,7 +88,7 @@ async def _until_gone(request: ApiRequest, ends: asyncio.Event) -> None:
 
 
 @get("/v1/messages")
-async def list_messages(request: ApiRequest) -> Response[bytes]:
+async def list_messages(request: ApiRequest) -> JsonAnswer:
     """This client's messages of a reference, or to a number, newest first."""
     caller, store = caller_of(request), parts_of(request).store
     query = Query(request, "reference", "phone_number", "limit", "cursor")
@@ -120,7 +120,7 @@ def _number(written: str, caller: Caller, query: Query) -> str | None:
 
 
 @delete("/v1/messages/{message_id:str}", status_code=200)
-async def cancel_message(request: ApiRequest, message_id: FromPath[str]) -> Response[bytes]:
+async def cancel_message(request: ApiRequest, message_id: FromPath[str]) -> JsonAnswer:
     """Cancels a message that is still queued."""
     caller, store = caller_of(request), parts_of(request).store
     verdict = await store.messages.cancel(message_id, caller.name)

@@ -23,9 +23,17 @@ def caller_of(request: ApiRequest) -> Caller:
     return parts_of(request).keys.caller(request.scope["headers"])
 
 
+def header(request: ApiRequest, name: bytes) -> str | None:
+    """The first header of that name, in lower case. Read where it stands: the library's mapping is made of all."""
+    for known, value in request.scope["headers"]:
+        if known == name:
+            return value.decode("latin-1")
+    return None
+
+
 def idempotency_key_of(request: ApiRequest) -> str | None:
     """The `Idempotency-Key`. 422 if it is not 1 to 255 visible characters."""
-    key = request.headers.get("idempotency-key")
+    key = header(request, b"idempotency-key")
     if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
         raise invalid("", "Idempotency-Key: expected 1 to 255 visible ASCII characters")
     return key
@@ -33,7 +41,7 @@ def idempotency_key_of(request: ApiRequest) -> str | None:
 
 def traceparent_of(request: ApiRequest) -> str | None:
     """The `traceparent` of W3C Trace Context; one that is malformed is as none."""
-    value = request.headers.get("traceparent")
+    value = header(request, b"traceparent")
     return value if value is not None and _TRACEPARENT.fullmatch(value) else None
 
 

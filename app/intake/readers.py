@@ -113,7 +113,8 @@ def texts(*, most: int | None, longest: int, name_rule: Callable[[str], str | No
             wrong = name_rule(name)
             if wrong is not None:
                 faults.add(at + pointer_to(name), wrong)
-            read_value(item, at + pointer_to(name), faults)
+            if not (isinstance(item, str) and len(item) <= longest and item.isascii()):
+                read_value(item, at + pointer_to(name), faults)
         return value if len(faults.found) == before else None
 
     return read

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import NoScriptError, RedisError, ResponseError
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _LARGEST_GROUP = 128
 _MOST_WAITING = 10_000
+_LONGEST_WAIT_S = 2.0
+"""What waited longer for the groups before it is not sent: its caller learns surely that nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class _Call:
     script: Script
     prefix: str
     args: Sequence[str | bytes | int]
-    answer: asyncio.Future[Any] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    since_s: float
+    answer: asyncio.Future[Any]
 
     def fail(self, error: StoreError) -> None:
         if not self.answer.done():
@@ -63,10 +66,11 @@ class Committer:
         self._task: asyncio.Task[None] | None = None
 
     async def run(self, script: Script, prefix: str, args: Sequence[str | bytes | int]) -> Any:  # noqa: ANN401  what a script gives
-        """The script's answer, once it is durable."""
+        """The script's answer, once it is durable: within `_LONGEST_WAIT_S`, a connection's time and an answer's."""
         if len(self._waiting) >= _MOST_WAITING:
             raise StoreUnavailableError("too many writes are waiting for redis")
-        call = _Call(script, prefix, args)
+        loop = asyncio.get_running_loop()
+        call = _Call(script, prefix, args, loop.time(), loop.create_future())
         self._waiting.append(call)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._drain(), name="group commit")
@@ -82,6 +86,11 @@ class Committer:
     async def _drain(self) -> None:
         while self._waiting:
             group = [self._waiting.popleft() for _ in range(min(_LARGEST_GROUP, len(self._waiting)))]
+            too_old_s = asyncio.get_running_loop().time() - _LONGEST_WAIT_S
+            while group and group[0].since_s < too_old_s:
+                group.pop(0).fail(StoreUnavailableError("redis is too slow"))
+            if not group:
+                continue
             try:
                 await self._send(group)
             finally:
@@ -97,7 +106,8 @@ class Committer:
                 call.fail(StoreUnavailableError("redis cannot be reached"))
             return
         try:
-            await self._exchange(connection, group)
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                await self._exchange(connection, group)
         except (RedisError, OSError, TimeoutError):
             await connection.disconnect(nowait=True)
             for call in group:
@@ -126,12 +136,11 @@ class Committer:
         self, connection: AbstractConnection, commands: list[tuple[str | bytes | int, ...]]
     ) -> tuple[list[Any], bool]:
         wait = [self._confirmation.command] if self._confirmation else []
-        async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            await connection.send_packed_command(_packed([*commands, *wait]), check_health=False)
-            replies = [await _reply(connection) for _ in commands]
-            if self._confirmation is None:
-                return replies, True
-            return replies, self._confirmation.confirms(await _reply(connection))
+        await connection.send_packed_command(_packed([*commands, *wait]), check_health=False)
+        replies = [await _reply(connection) for _ in commands]
+        if self._confirmation is None:
+            return replies, True
+        return replies, self._confirmation.confirms(await _reply(connection))
 
     def _answer(self, group: list[_Call], replies: list[Any], confirmed: bool) -> None:
         for call, reply in zip(group, replies, strict=True):

@@ -6,7 +6,7 @@ Owns no state of its own; each change is one script. A client is shown its own m
 from __future__ import annotations
 
 import base64
-import secrets
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -109,7 +109,7 @@ class MessagePage:
 
 def new_message_id() -> MessageId:
     """`msg_` and 26 characters: the time in ms (48 bits), so that ids sort, the shard (7), and 75 random bits."""
-    value = (int(time.time() * 1000) << 82) | (0 << 75) | secrets.randbits(75)
+    value = (int(time.time() * 1000) << 82) | (0 << 75) | int.from_bytes(os.urandom(10)) >> 5
     # 130 bits are 26 characters of 5; the alphabet keeps the order of the bits.
     return MessageId("msg_" + base64.b32hexencode((value << 6).to_bytes(17, "big"))[:26].decode().lower())
 

@@ -54,6 +54,23 @@ async def test_the_api_starts_without_redis_and_accepts_when_it_comes(own_valkey
         assert (await api.send(body())).status_code == 202
 
 
+async def test_a_frozen_redis_tells_what_was_sent_from_what_was_not(own_valkey: ValkeyServer) -> None:
+    async with open_api(own_valkey.url) as api:
+        assert (await api.send(body())).status_code == 202
+        own_valkey.freeze()
+        first = asyncio.create_task(api.send(body()))
+        await asyncio.sleep(0.1)
+        later = [asyncio.create_task(api.send(body())) for _ in range(5)]
+        async with asyncio.timeout(9):
+            answers = [await asked for asked in (first, *later)]
+        own_valkey.thaw()
+        told = [answer.json() for answer in answers]
+        assert [one["type"].rpartition("/")[2] for one in told] == ["outcome-unknown"] + ["unavailable"] * 5
+        assert {(answer.status_code, answer.headers["retry-after"]) for answer in answers} == {(503, "1")}
+        await _until_ready(api)
+        assert (await api.ask("GET", f"/v1/messages/{told[0]['id']}")).status_code == 200
+
+
 async def test_a_batch_of_which_nothing_was_accepted_is_refused_as_a_whole(own_valkey: ValkeyServer) -> None:
     own_valkey.kill()
     async with open_api(own_valkey.url) as api:
