@@ -45,9 +45,10 @@ _HOT_MS = 120_000
 _COLD_EVERY_S = 60.0
 _IDLE_S = 1.0
 _LEASE_MS = 20_000
-_FAILED_PAUSE_S = (1.0, 30.0)
+_FAILED_PAUSE_S = (1.0, 5.0)
 _REMEMBERED_ROWS = 50_000
 _ROWS_AT_ONCE = 32
+_MOST_GIVEN_AGAIN = 5_000
 
 
 class Collector:
@@ -102,7 +103,7 @@ class Collector:
         except (ProviderError, AccountLockedError, TokenUnavailableError) as error:
             return self._failed(error)
         self._failures = 0
-        await self._time_out()
+        await self._time_out(waiting.now_ms)
         return _pace_s(waiting)
 
     def _failed(self, error: Exception) -> float:
@@ -133,14 +134,18 @@ class Collector:
 
     async def _read_pages(self, start_ms: int, end_ms: int) -> None:
         offset = 0
+        unexplained: list[CallRow] = []
         for _ in range(_MOST_PAGES):
             await self._outcomes.hold_collector(self._source, self._owner, _LEASE_MS)
             page = await self._page(start_ms, end_ms, offset)
             self._metrics.export_requests.labels(source=self._source).inc()
             self._metrics.export_rows.labels(source=self._source).inc(page.raw_count)
-            await self._give_rows(page.rows)
+            unexplained += await self._give_rows(page.rows)
             offset += page.raw_count
             if page.raw_count == 0 or (page.total is not None and offset >= page.total):
+                # A redial may stand on an earlier page than the call that it follows.
+                left = await self._give_rows(unexplained[:_MOST_GIVEN_AGAIN])
+                self._metrics.rows_unexplained.labels(source=self._source).inc(len(left))
                 return
         log.error("export never ends, read in part", source=self._source, rows=offset)
 
@@ -161,22 +166,30 @@ class Collector:
         campaign_id = next(iter(self._campaigns.values())).campaign_id
         return await self._client.export_campaign(campaign_id, access, **window)
 
-    async def _give_rows(self, rows: Sequence[CallRow]) -> None:
-        """Rows of one number go one after another, in the order of their calls; others side by side."""
+    async def _give_rows(self, rows: Sequence[CallRow]) -> list[CallRow]:
+        """Rows of one number go one after another, in the order of their calls; others side by side.
+
+        Gives back those that nothing explains.
+        """
         by_number: dict[str, list[CallRow]] = {}
         for row in rows:
             if row.callee is not None and (row.call_id, row.callee, row.state) not in self._said:
                 by_number.setdefault(row.callee, []).append(row)
         numbers = list(by_number)
+        unexplained: list[CallRow] = []
         for start in range(0, len(numbers), _ROWS_AT_ONCE):
             chunk = numbers[start : start + _ROWS_AT_ONCE]
-            await asyncio.gather(*(self._give_in_order(number, by_number[number]) for number in chunk))
+            given = await asyncio.gather(
+                *(self._give_in_order(number, by_number[number]) for number in chunk)
+            )
+            unexplained += [row for rows in given for row in rows]
+        return unexplained
 
-    async def _give_in_order(self, number: str, rows: list[CallRow]) -> None:
-        for row in sorted(rows, key=lambda one: (one.called_at is None, one.called_at, one.call_id)):
-            await self._give_row(number, row)
+    async def _give_in_order(self, number: str, rows: list[CallRow]) -> list[CallRow]:
+        in_order = sorted(rows, key=lambda one: (one.called_at is None, one.called_at, one.call_id))
+        return [row for row in in_order if await self._give_row(number, row) == "unexplained"]
 
-    async def _give_row(self, number: str, row: CallRow) -> None:
+    async def _give_row(self, number: str, row: CallRow) -> str:
         offset_ms, margin_ms = self._clock()
         called_ms = None if row.called_at is None else _ms(row.called_at.timestamp()) - offset_ms
         finding = await self._outcomes.give_row(
@@ -190,10 +203,9 @@ class Collector:
         )
         if finding.fate == "settled":
             self._settled(finding, row)
-        elif finding.fate == "unexplained":
-            self._metrics.rows_unexplained.labels(source=self._source).inc()
         if finding.fate in ("settled", "known"):
             self._remember(row, number)
+        return finding.fate
 
     def _settled(self, finding: Finding, row: CallRow) -> None:
         reason = reason_of(row.note) if finding.state == "failed" else ""
@@ -226,9 +238,9 @@ class Collector:
                     undetermined=judged[1],
                 )
 
-    async def _time_out(self) -> None:
+    async def _time_out(self, asked_at_ms: int) -> None:
         for message_id, state, campaign in await self._outcomes.time_out(
-            self._source, timeout_ms=self._timeout_ms, most=200
+            self._source, timeout_ms=self._timeout_ms, most=200, asked_at_ms=asked_at_ms
         ):
             reason = Reason.NO_OUTCOME if state == "undetermined" else ""
             self._metrics.outcomes.labels(campaign=campaign, state=state, reason=reason).inc()

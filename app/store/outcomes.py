@@ -122,9 +122,11 @@ class Outcomes:
         reply = await self._db.run("reconcile", batch, policy)
         return None if reply[0] == b"lost" else (reply[1], reply[2])
 
-    async def time_out(self, source: str, *, timeout_ms: int, most: int) -> list[tuple[MessageId, str, str]]:
-        """Ends what waited too long: message, state, campaign."""
-        rows = await self._db.run("time_out", source, timeout_ms, most)
+    async def time_out(
+        self, source: str, *, timeout_ms: int, most: int, asked_at_ms: int
+    ) -> list[tuple[MessageId, str, str]]:
+        """Ends what waited too long: message, state, campaign. `asked_at_ms`: when the last whole export began."""
+        rows = await self._db.run("time_out", source, timeout_ms, most, asked_at_ms)
         return [(MessageId(row[0].decode()), row[1].decode(), row[2].decode()) for row in rows]
 
     async def campaign_of(self, batch: BatchId) -> str | None:

@@ -1,15 +1,17 @@
 -- Ends what waited too long for its outcome, and failed calls that no redial followed.
 --
--- ARGV  1 source   2 outcome timeout ms   3 the most to end
+-- ARGV  1 source   2 outcome timeout ms   3 the most to end   4 when the export began that showed nothing, ms
 -- Answer  {{id, state, campaign}, …}
 --
--- Invariant: `undetermined` says that the outcome is not known; a later row may still settle it.
+-- Invariants: that no redial came is known only from an export that began after its window; `undetermined` says that
+-- the outcome is not known, and a later row may still settle it.
 
 local answer = {}
 local source = P .. 'open:' .. ARGV[1]
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'redials', '-inf', NOW, 'LIMIT', 0, ARGV[3])) do
+local redials = P .. 'redials:' .. ARGV[1]
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', redials, '-inf', ARGV[4], 'LIMIT', 0, ARGV[3])) do
   local m = read(id, 's', 'pf', 'so', 'ca')
-  redis.call('ZREM', P .. 'redials', id)
+  redis.call('ZREM', redials, id)
   if m[1] == 'submitted' and m[2] then
     redis.call('ZREM', P .. 'open:' .. m[3], id)
     redis.call('HDEL', P .. 'm:' .. id, 'pf')
