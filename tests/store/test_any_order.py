@@ -124,7 +124,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def time_out(self) -> None:
-        self._do(self.desk.outcomes.time_out(SOURCE, timeout_ms=-1, most=10))
+        self._do(self.desk.outcomes.time_out(SOURCE, timeout_ms=-1, most=10, asked_at_ms=10**15))
 
     @invariant()
     def all_is_as_the_table_allows(self) -> None:
