@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import httpx
+from litestar import Litestar
 
 from app.api.problems import BASE, KINDS, MEDIA_TYPE
 from app.config import Config, parse_config
@@ -20,44 +22,96 @@ from app.store.connection import Client, connect_raw
 from app.store.database import Database
 from app.store.events import DueEvent, Events
 from app.store.opening import open_database
-from tests.workers.rig import KEEP_MS, relay_toml
 
 Json = dict[str, Any]
 
 CODE = "004217"
 NUMBER = "+84901234567"
 RECEIVER = "http://127.0.0.1:9"
-KEYS = {name: f"{name}-0123456789abcdef" for name in ("checkout", "delivery", "notices")}
+KEYS = {name: f"{name}-0123456789abcdef" for name in ("checkout", "delivery", "notices", "admin")}
+KEEP_MS = 100 * 3600 * 1000
+
+UNDER_V1 = (
+    ("GET", "/v1/messages?reference=a"), ("GET", "/v1/messages/msg_1"), ("DELETE", "/v1/messages/msg_1"),
+    ("POST", "/v1/messages"), ("POST", "/v1/messages/batch"), ("GET", "/v1/campaigns"), ("GET", "/v1/events"),
+    ("GET", "/v1/callbacks?state=dead"), ("POST", "/v1/callbacks/evt_1/replay"), ("POST", "/v1/callbacks/replay"),
+)  # fmt: skip
+"""Each operation that asks for a key, once."""
 
 _TITLES = {kind.slug: kind.title for kind in KINDS}
 
 
-def config_of(redis_url: str, more: Json | None = None) -> Config:
-    """Two clients of two campaigns, and `notices`, which may use `order-notice` alone and names no callback URL."""
-    text = relay_toml(redis_url, "http://127.0.0.1:9", RECEIVER, more)
-    for name, digest in (("checkout", "c1"), ("delivery", "d2")):
-        text = text.replace(digest * 32, _digest(name))
-    text = text.replace('rate_limit = "100000/s"\nrate_limit', "rate_limit")
-    text += (
-        f'[clients.notices]\napi_keys = ["sha256:{_digest("notices")}"]\ncampaigns = ["order-notice"]\n'
-        f'signing_secrets = ["whsec_{"a2tr" * 12}"]\n'
+def _quoted(*words: str) -> str:
+    return ", ".join(f'"{word}"' for word in words)
+
+
+def _campaign(number: int, kind: str) -> dict[str, str]:
+    return {"account": '"main"', "campaign_id": f'"{number}"', "kind": f'"{kind}"', "linger": '"5ms"'}
+
+
+def _client(name: str, *campaigns: str) -> dict[str, str]:
+    digest = hashlib.sha256(KEYS[name].encode()).hexdigest()
+    secret = base64.b64encode(b"k" * 32).decode()
+    return {
+        "api_keys": f'["sha256:{digest}"]',
+        "campaigns": f"[{_quoted(*campaigns)}]",
+        "signing_secrets": f'["whsec_{secret}"]',
+    }
+
+
+def config_text(redis_url: str, more: Mapping[str, str] | None = None) -> str:
+    """Two clients of two campaigns, and `notices`, which may use `order-notice` alone and names no callback URL.
+
+    `more` holds, by the last word of a section's name, one line that is added there or stands in a line's place.
+    """
+    with_callbacks = {"callback_allow": f"[{_quoted('http://127.0.0.1:*', 'https://checkout.internal')}]"}
+    digest = hashlib.sha256(KEYS["admin"].encode()).hexdigest()
+    sections: dict[str, dict[str, str]] = {
+        "redis": {"url": _quoted(redis_url)},
+        "provider.accounts.main": {
+            "base_url": _quoted("http://127.0.0.1:9"),
+            "secret_key": '"provider-secret"',
+        },
+        "campaigns.login-otp": _campaign(1, "voice_otp"),
+        "campaigns.order-notice": _campaign(2, "notification"),
+        "clients.notices": _client("notices", "order-notice"),
+        "storage": {"encryption_keys": f"[{_quoted(base64.b64encode(b'e' * 32).decode())}]"},
+        "admin": {"api_keys": f'["sha256:{digest}"]'},
+    }
+    for name in ("checkout", "delivery"):
+        own = {"callback_url": _quoted(f"{RECEIVER}/{name}"), "rate_limit": '"100000/s"', **with_callbacks}
+        sections[f"clients.{name}"] = _client(name, "login-otp", "order-notice") | own
+    for name, line in (more or {}).items():
+        (section,) = [each for each in sections if each.rpartition(".")[2] == name]
+        key, _, value = line.partition(" = ")
+        sections[section][key] = value
+    return "\n".join(
+        f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items())
+        for name, keys in sections.items()
     )
-    return parse_config(text, file="relay.toml", env={})
 
 
-def _digest(client: str) -> str:
-    return hashlib.sha256(KEYS[client].encode()).hexdigest()
+def config_of(redis_url: str, more: Mapping[str, str] | None = None) -> Config:
+    return parse_config(config_text(redis_url, more), file="relay.toml", env={})
 
 
 @asynccontextmanager
-async def open_api(redis_url: str, more: Json | None = None) -> AsyncIterator[Api]:
+async def open_caller(config: Config) -> AsyncIterator[Caller]:
+    """The API of this configuration, whether Redis is there or not."""
+    app = create_app(config)
+    async with serving(app) as url, httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as http:
+        yield Caller(http, app)
+
+
+@asynccontextmanager
+async def open_api(redis_url: str, more: Mapping[str, str] | None = None) -> AsyncIterator[Api]:
     """The API of this configuration, on a Redis that holds nothing but the secret of its indexes."""
     config = config_of(redis_url, more)
     redis = connect_raw(redis_url)
     database = await open_database(config, wait_s=5)
     try:
-        async with serving(create_app(config)) as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
-            api = Api(client, redis, database, config)
+        async with open_caller(config) as caller:
+            api = Api(caller, redis, database, config)
             await api.wipe()
             yield api
     finally:
@@ -71,15 +125,12 @@ def otp(**fields: object) -> Json:
     return {name: value for name, value in body.items() if value is not None}
 
 
-class Api:
-    """The API, and the Redis behind it."""
+class Caller:
+    """The API as its clients see it."""
 
-    def __init__(self, http: httpx.AsyncClient, redis: Client, database: Database, config: Config) -> None:
+    def __init__(self, http: httpx.AsyncClient, app: Litestar) -> None:
         self.http = http
-        self.redis = redis
-        self.database = database
-        self.config = config
-        self.events = Events(database, keep_ms=KEEP_MS)
+        self.app = app
 
     async def ask(
         self,
@@ -116,12 +167,32 @@ class Api:
         shown = (await self.get(f"/v1/messages/{message['id']}", of=of)).json()
         return {**shown, "event": shown["callback"]["event_id"]}
 
-    async def keys(self) -> set[bytes]:
+    async def until_ready(self) -> None:
+        async with asyncio.timeout(10):
+            while (await self.ask("GET", "/readyz", of=None)).status_code != 200:  # noqa: ASYNC110  it tells no other way
+                await asyncio.sleep(0.05)
+
+
+class Api(Caller):
+    """The API, and the Redis behind it."""
+
+    def __init__(self, caller: Caller, redis: Client, database: Database, config: Config) -> None:
+        super().__init__(caller.http, caller.app)
+        self.redis = redis
+        self.database = database
+        self.config = config
+        self.events = Events(database, keep_ms=KEEP_MS)
+
+    async def keys(self, pattern: str = "*") -> set[bytes]:
         """Every key that Redis holds."""
-        return set(await self.redis_says("KEYS", "*"))
+        return set(await self.redis_says("KEYS", pattern))
 
     async def redis_says(self, *command: str | int | bytes) -> Any:
         return await cast("Callable[..., Awaitable[Any]]", self.redis.execute_command)(*command)
+
+    async def records(self) -> int:
+        """How many messages are kept, whether a list shows them or not."""
+        return len(await self.keys("relay:{0}:m:*"))
 
     async def wipe(self) -> None:
         """Leaves nothing but the secret of the indexes, which a running API has read."""

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from tests.http.conftest import MakeApi
-from tests.http.desk import assert_problem, otp
+from tests.api.conftest import MakeApi
+from tests.api.desk import assert_problem, otp
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

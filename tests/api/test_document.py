@@ -1,39 +1,18 @@
-"""What needs no key, and how the API bears a Redis that goes and comes."""
+"""The OpenAPI document, true to the routes, the statuses and the problems; and its page, which needs no internet."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 import pytest
 
+from app.api.problems import KINDS
 from app.main import ROUTES
-from tests.http.desk import CODE, Api, Json, assert_problem, open_api, otp
-from tests.servers import valkey_server
+from tests.api.desk import Api, Json
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PAGES = {"/openapi.json", "/docs", "/docs/{name}"}
-
-
-async def test_what_watches_the_service_needs_no_key(api: Api) -> None:
-    for path in ("/livez", "/readyz", "/metrics", "/openapi.json", "/docs"):
-        assert (await api.ask("GET", path, of=None)).status_code == 200
-    assert (await api.ask("GET", "/readyz", of=None)).json() == {
-        "status": "ready",
-        "redis": "ok",
-        "notes": [],
-    }
-
-
-async def test_metrics_count_by_client_and_campaign_and_hold_no_code(api: Api) -> None:
-    await api.sent()
-    await api.post(otp(expires_in=1))
-    answer = await api.ask("GET", "/metrics", of=None)
-    assert answer.headers["content-type"].startswith("text/plain")
-    assert 'relay_messages_accepted_total{campaign="login-otp",client="checkout"}' in answer.text
-    assert 'relay_queue_depth{campaign="login-otp"} 1.0' in answer.text
-    assert CODE not in answer.text
 
 
 async def _document(api: Api) -> Json:
@@ -84,6 +63,11 @@ async def test_the_document_names_every_status_of_an_operation(
         assert list(responses[str(status)]["content"]) == [media_type]
 
 
+async def test_the_document_lists_each_kind_of_problem_that_is_an_operations_own(api: Api) -> None:
+    told = set(re.findall(r"/problems/([a-z-]+)", (await api.ask("GET", "/openapi.json", of=None)).text))
+    assert {kind.slug for kind in KINDS} - told == {"bad-request", "internal-error", "method-not-allowed"}
+
+
 async def test_the_examples_of_the_document_are_taken(api: Api) -> None:
     paths = (await _document(api))["paths"]
     body = paths["/v1/messages"]["post"]["requestBody"]["content"]["application/json"]["example"]
@@ -94,6 +78,7 @@ async def test_the_examples_of_the_document_are_taken(api: Api) -> None:
 
 async def test_the_page_of_the_document_loads_nothing_from_elsewhere(api: Api) -> None:
     page = await api.ask("GET", "/docs", of=None)
+    assert page.status_code == 200
     assert "//" not in page.text
     assert page.headers["content-security-policy"].startswith("default-src 'self'")
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
@@ -102,39 +87,3 @@ async def test_the_page_of_the_document_loads_nothing_from_elsewhere(api: Api) -
         asset = await api.ask("GET", path, of=None)
         assert asset.status_code == 200
         assert asset.content
-
-
-async def test_without_redis_everything_is_a_503_and_with_it_again_messages_are_taken() -> None:
-    with valkey_server() as redis:
-        async with open_api(redis.url) as api:
-            message = await api.sent()
-            redis.kill()
-            for method, path in (
-                ("GET", f"/v1/messages/{message['id']}"), ("DELETE", f"/v1/messages/{message['id']}"),
-                ("GET", "/v1/messages?reference=r"), ("GET", "/v1/campaigns"), ("GET", "/v1/events"),
-                ("GET", "/v1/callbacks"), ("POST", "/v1/callbacks/evt_1/replay"),
-            ):  # fmt: skip
-                refused = await api.ask(method, path)
-                assert_problem(refused, 503, "unavailable")
-                assert int(refused.headers["retry-after"]) >= 1
-            assert_problem(await api.post(otp(), key="k"), 503, "unavailable")
-            replay = {"since": "2026-11-24T00:00:00Z"}
-            assert_problem(await api.post(replay, path="/v1/callbacks/replay"), 503, "unavailable")
-            batch = await api.post({"messages": [otp()]}, path="/v1/messages/batch")
-            told = batch.json()
-            assert [one["status"] for one in told.get("results", [told])] == [503]
-            await _assert_not_ready(api)
-            redis.start()
-            async with asyncio.timeout(10):
-                while (await api.post(otp(), key="k")).status_code != 202:  # noqa: ASYNC110  it tells no other way
-                    await asyncio.sleep(0.05)
-            assert (await api.ask("GET", "/readyz", of=None)).status_code == 200
-            assert (await api.get(f"/v1/messages/{message['id']}")).json()["state"] == "queued"
-
-
-async def _assert_not_ready(api: Api) -> None:
-    ready = await api.ask("GET", "/readyz", of=None)
-    assert (ready.status_code, ready.json()["status"]) == (503, "not ready")
-    assert (await api.ask("GET", "/livez", of=None)).status_code == 200
-    assert (await api.ask("GET", "/metrics", of=None)).status_code == 200
-    assert_problem(await api.ask("GET", "/v1/messages/msg_1", of=None), 401, "unauthorized")

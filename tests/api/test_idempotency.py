@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.http.conftest import MakeApi
-from tests.http.desk import Api, assert_problem, otp
+from tests.api.conftest import MakeApi
+from tests.api.desk import KEYS, Api, assert_problem, otp
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -22,7 +23,7 @@ async def test_of_forty_equal_requests_one_is_first_and_the_others_are_its_repla
     assert len({one.content for one in answers}) == 1
     assert len({one.headers["location"] for one in answers}) == 1
     listed = (await api.get("/v1/messages", phone_number="0901234567")).json()["data"]
-    assert len(listed) == 1
+    assert len(listed) == await api.records() == 1
 
 
 async def test_bodies_that_are_equal_as_json_are_the_same(api: Api) -> None:
@@ -38,7 +39,9 @@ async def test_bodies_that_are_equal_as_json_are_the_same(api: Api) -> None:
 async def test_a_replay_is_the_first_answer_also_when_the_message_has_moved_on(api: Api) -> None:
     first = await api.post(otp(), key="k")
     assert (await api.ask("DELETE", first.headers["location"])).json()["state"] == "cancelled"
-    assert (await api.post(otp(), key="k")).content == first.content
+    again = await api.post(otp(), key="k")
+    assert again.content == first.content
+    assert again.headers["location"] == first.headers["location"]
 
 
 async def test_another_body_under_the_key_is_a_422_and_stores_nothing(api: Api) -> None:
@@ -56,6 +59,7 @@ async def test_a_body_at_fault_under_a_used_key_is_a_422(api: Api) -> None:
 
 async def test_a_key_is_each_clients_own(api: Api) -> None:
     first, other = await api.post(otp(), key="k"), await api.post(otp(), key="k", of="delivery")
+    assert first.status_code == other.status_code == 202
     assert REPLAYED not in other.headers
     assert first.json()["id"] != other.json()["id"]
 
@@ -87,13 +91,23 @@ async def test_a_replay_uses_no_limit_and_is_given_when_the_limit_is_used_up(mak
     assert (await api.post(otp(), key="k")).content == first.content
 
 
-@pytest.mark.parametrize("key", ("", " ", "x" * 256, "a\tb", "é"))
-async def test_a_key_that_is_none_is_a_422(api: Api, key: str) -> None:
+async def test_a_replay_is_given_also_when_too_little_is_left_to_accept_it(make_api: MakeApi) -> None:
+    api = await make_api(checkout='rate_limit = "1/1m"')
+    sent = otp(expires_at=(datetime.now(UTC) + timedelta(seconds=5.5)).isoformat())
+    first = await api.post(sent, key="k")
+    assert first.status_code == 202
+    await asyncio.sleep(0.7)  # until less than 5 seconds are left
+    assert_problem(await api.post(sent), 422, "invalid-request")
+    again = await api.post(sent, key="k")
+    assert (again.status_code, again.content) == (202, first.content)
+
+
+@pytest.mark.parametrize(
+    "key", (b"", b" ", b"x" * 256, b"a\tb", "é".encode("latin-1"), "khóa".encode()), ids=repr
+)
+async def test_a_key_that_is_none_is_a_422(api: Api, key: bytes) -> None:
     before = await api.keys()
-    headers = [
-        (b"authorization", b"Bearer checkout-0123456789abcdef"),
-        (b"idempotency-key", key.strip().encode("latin-1")),
-    ]
+    headers = [(b"authorization", f"Bearer {KEYS['checkout']}".encode()), (b"idempotency-key", key.strip())]
     answer = await api.http.post("/v1/messages", json=otp(), headers=headers)
     assert_problem(answer, 422, "invalid-request")
     assert await api.keys() == before
