@@ -137,6 +137,23 @@ async def test_an_answer_that_names_only_some_leaves_only_the_others_ambiguous(d
     assert (await desk.state(named), await desk.state(other)) == (("submitted", None), ("queued", None))
 
 
+@pytest.mark.parametrize("fate", ("missing", "ambiguous", "rejected", "requeue"))
+@pytest.mark.parametrize("taken", (False, True))
+async def test_of_a_batch_that_was_never_sent_nothing_was_taken_refused_or_may_have_rung(
+    desk: Desk, fate: str, taken: bool
+) -> None:
+    message_id = await desk.accept()
+    batch = await desk.lease()
+    before = await desk.dump()
+    settled = await desk.batches.settle(batch, fate, "0", taken={message_id: "call-1"} if taken else None)
+    if fate == "requeue" and not taken:
+        assert settled is not None
+        assert await desk.state(message_id) == ("queued", None)
+    else:
+        assert settled is None
+        assert await desk.dump() == before
+
+
 async def test_three_lone_refusals_with_no_success_between_hold_the_campaign(desk: Desk) -> None:
     for i, number in enumerate(numbers(3)):
         assert (await desk.campaigns.status(LOGIN, ["checkout"])).state == "running", i

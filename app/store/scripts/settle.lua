@@ -6,17 +6,17 @@
 --       6 lone rejections that hold the campaign, 0: not counted
 --       7… pairs: id, call id ('' if the provider gave none): taken
 -- Answer  {'settled', taken, rejected, requeued, ambiguous}
---         {'lost'}   the batch is not this worker's any more: nothing was changed
+--         {'lost'}   the batch is not this worker's any more, or was never marked as sent: nothing was changed
 --
--- Invariants: only a batch that is leased or sending is settled, once. An ambiguous batch keeps its members and their
--- numbers until it is reconciled. A contact missing without a word is rejected, unless an unfinished call of its
--- number may be why: then it waits for that call's end.
+-- Invariants: only a batch that is sending is settled, once; of one that is only leased nothing was sent, so it can
+-- be requeued and no more. An ambiguous batch keeps its members and their numbers until it is reconciled. A contact
+-- missing without a word is rejected, unless an unfinished call of its number may be why: then it waits for its end.
 
 local batch = ARGV[1]
 local key = P .. 'b:' .. batch
 local b = redis.call('HMGET', key, 'st', 'ca', 'ac', 'at', 'so')
 local state, campaign, account, sent_ms, source = b[1], b[2], b[3], tonumber(b[4] or '0'), b[5]
-if state ~= 'leased' and state ~= 'sending' then return { 'lost' } end
+if state ~= 'sending' and not (state == 'leased' and ARGV[2] == 'requeue' and #ARGV < 7) then return { 'lost' } end
 
 local calls = {}
 for i = 7, #ARGV, 2 do calls[ARGV[i]] = ARGV[i + 1] end
