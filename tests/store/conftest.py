@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.servers import valkey_server
 from tests.store.desk import Desk, open_desk
 from tests.store.tidy import assert_tidy
+
+_ANY_ORDER = settings(
+    deadline=None,
+    database=None,
+    print_blob=True,
+    phases=(Phase.generate, Phase.shrink),
+    suppress_health_check=list(HealthCheck),
+)
+settings.register_profile("quick", _ANY_ORDER, max_examples=45, stateful_step_count=50)
+settings.register_profile("long", _ANY_ORDER, max_examples=500, stateful_step_count=200)
 
 
 @pytest.fixture(scope="session")

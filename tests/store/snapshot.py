@@ -100,12 +100,12 @@ class Snapshot:
         """The records by id."""
         return self.pairs("e")
 
-    def values(self) -> dict[str, tuple[str, ...]]:
-        """Every key with its value and no lives: equal if nothing was written between two readings."""
-        return {
-            name: tuple(sorted(key.flat)) if key.kind == "set" else key.flat
-            for name, key in self.keys.items()
-        }
+    def changes_to(self, later: Snapshot) -> list[str]:
+        """Each key that was written between the two readings, in words; lives do not count."""
+        written = self.keys.keys() ^ later.keys.keys()
+        both = self.keys.keys() & later.keys.keys()
+        written |= {name for name in both if sorted(self.keys[name].flat) != sorted(later.keys[name].flat)}
+        return [f"{name} was written" for name in sorted(written)]
 
 
 async def take_snapshot(client: Client, *, prefix: str = PREFIX) -> Snapshot:
