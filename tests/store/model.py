@@ -313,12 +313,18 @@ class Model:
 
     # Moves of the sweep --------------------------------------------------------------------------------------------
 
+    def overdue(self) -> list[Lot]:
+        """Batches under way whose lease ran out."""
+        return [
+            lot
+            for lot in self.lots.values()
+            if lot.state != "ambiguous" and lot.lease_until_ms <= self.now_ms
+        ]
+
     def recover(self) -> set[tuple[BatchId, str, str, int]]:
         """Overdue leases: what was only leased was never sent; what was being sent may have been taken."""
         answer = set()
-        for lot in [one for one in self.lots.values() if one.state != "ambiguous"]:
-            if lot.lease_until_ms > self.now_ms:
-                continue
+        for lot in self.overdue():
             members = list(self.members(lot))
             if lot.state == "leased":
                 for one in members:

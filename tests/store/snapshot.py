@@ -40,6 +40,8 @@ return { now[1], now[2], answer }
 NO_END = -1
 """What `ends_in_ms` says of a key that lives until it is deleted."""
 
+_ABOUT_TO_END_MS = 5_000
+
 Fields = dict[str, str]
 
 
@@ -102,7 +104,9 @@ class Snapshot:
 
     def changes_to(self, later: Snapshot) -> list[str]:
         """Each key that was written between the two readings, in words; lives do not count."""
-        written = self.keys.keys() ^ later.keys.keys()
+        gone = self.keys.keys() - later.keys.keys()
+        written = {name for name in gone if not 0 <= self.keys[name].ends_in_ms < _ABOUT_TO_END_MS}
+        written |= later.keys.keys() - self.keys.keys()
         both = self.keys.keys() & later.keys.keys()
         written |= {name for name in both if sorted(self.keys[name].flat) != sorted(later.keys[name].flat)}
         return [f"{name} was written" for name in sorted(written)]
