@@ -18,7 +18,7 @@ _ANY_ORDER = settings(
     phases=(Phase.generate, Phase.shrink),
     suppress_health_check=list(HealthCheck),
 )
-settings.register_profile("quick", _ANY_ORDER, max_examples=40, stateful_step_count=80)
+settings.register_profile("quick", _ANY_ORDER, max_examples=25, stateful_step_count=80)
 settings.register_profile("long", _ANY_ORDER, max_examples=500, stateful_step_count=200)
 
 
