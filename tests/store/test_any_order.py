@@ -5,13 +5,10 @@ For a night: `pytest tests/store/test_any_order.py --hypothesis-profile=long --t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from app.store.connection import connect_raw
 from tests.store.machine import AnyOrder
 
 SCRIPTS = (
@@ -25,16 +22,6 @@ def _quick_or_as_asked(*, same_each_time: bool) -> settings:
     asked = settings.get_current_profile_name()
     profile = settings.get_profile(asked if asked == "long" else "quick")
     return settings(profile, derandomize=same_each_time)
-
-
-@pytest.fixture
-async def unsynced_url(store_url: str) -> AsyncIterator[str]:
-    """The server, which waits for no disk here: nothing is killed but in the mind of the machine."""
-    client = connect_raw(store_url)
-    await client.execute_command("CONFIG", "SET", "appendfsync", "no")  # type: ignore[no-untyped-call]
-    yield store_url
-    await client.execute_command("CONFIG", "SET", "appendfsync", "always")  # type: ignore[no-untyped-call]
-    await client.aclose()
 
 
 @pytest.mark.timeout(120)
