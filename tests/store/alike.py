@@ -116,17 +116,17 @@ def _texts(scores: Mapping[MessageId, int] | Mapping[str, int]) -> dict[str, obj
 def _sources(model: WholeModel, found: Snapshot) -> Iterator[str]:
     waited: dict[str, dict[str, object]] = {}
     sought: dict[str, dict[str, object]] = {}
-    redials: dict[str, object] = {}
+    redials: dict[str, dict[str, object]] = {}
     for one in model.messages.values():
         if one.state is State.SUBMITTED:
             waited.setdefault(one.source, {})[one.id] = str(one.submitted_ms)
         if one.failed_as is not None:
-            redials[one.id] = str(one.redial_until_ms)
+            redials.setdefault(one.source, {})[one.id] = str(one.redial_until_ms)
     for lot in model.ambiguous():
         sought.setdefault(lot.source, {})[lot.id] = str(lot.sent_ms)
     yield from _unlike("waited for at", waited, found.pairs("open"))
     yield from _unlike("sought at", sought, found.pairs("ambiguous"))
-    yield from _unlike("redials", {"": redials} if redials else {}, found.pairs("redials"))
+    yield from _unlike("redials at", redials, found.pairs("redials"))
 
 
 def _events(model: WholeModel, found: Snapshot) -> Iterator[str]:

@@ -162,7 +162,7 @@ class AnyOrder(RuleBasedStateMachine):
         if does == "reconcile":
             self.moves.reconcile(pick, policy)
         elif does == "time out":
-            self.moves.time_out(pick, 600_000 if long else 60_000)
+            self.moves.time_out(pick, 600_000 if long else 60_000, asked_ago_ms=ago_ms or 0)
         else:
             tolerance_ms = 300_000 if long else 3_000
             self.moves.row(pick, call, state, ago_ms=ago_ms, tolerance_ms=tolerance_ms, redial_ms=redial_ms)

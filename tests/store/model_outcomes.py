@@ -106,19 +106,20 @@ class WholeModel(Model):
         del self.lots[batch]
         return retried, undetermined
 
-    def time_out(self, source: str, timeout_ms: int) -> set[tuple[str, str, str]]:
-        """Ends failed calls that no redial followed, and calls of this source of which nothing is known in time."""
-        submitted = [one for one in self.messages.values() if one.state is State.SUBMITTED]
+    def time_out(self, source: str, timeout_ms: int, asked_ms: int) -> set[tuple[str, str, str]]:
+        """Ends this source's failed calls that no redial followed, and those of which nothing is known in time.
+
+        `asked_ms`: when the last whole export began. One that began inside a redial's window tells nothing of it.
+        """
+        submitted = [
+            one for one in self.messages.values() if one.state is State.SUBMITTED and one.source == source
+        ]
         ended = set()
         for one in submitted:
-            if one.failed_as is not None and one.redial_until_ms <= self.now_ms:
+            if one.failed_as is not None and one.redial_until_ms <= asked_ms:
                 reason, one.failed_as = one.failed_as, None
                 self.finish(one, State.FAILED, reason)
-            elif (
-                one.failed_as is None
-                and one.source == source
-                and (one.submitted_ms or 0) <= self.now_ms - timeout_ms
-            ):
+            elif one.failed_as is None and (one.submitted_ms or 0) <= self.now_ms - timeout_ms:
                 self.finish(one, State.UNDETERMINED, "no_outcome")
             if not one.unfinished:
                 ended.add((str(one.id), one.state.value, one.campaign.name))

@@ -364,12 +364,15 @@ class Moves:
         for one in members if answer is not None and policy == "retry" else ():
             self.rung[one].clear()
 
-    def time_out(self, pick: int, timeout_ms: int) -> None:
-        """Calls that nobody tells of."""
+    def time_out(self, pick: int, timeout_ms: int, *, asked_ago_ms: int) -> None:
+        """A whole export, begun so long ago, told nothing."""
         campaign = _latest(list(CAMPAIGNS.values()), pick)
         source = source_of(campaign, ACCOUNTS[campaign.account])
-        ended = self._do(self.desk.outcomes.time_out(source, timeout_ms=timeout_ms, most=100))
-        assert {tuple(map(str, each)) for each in ended} == self.model.time_out(source, timeout_ms)
+        asked_ms = self.now_ms - asked_ago_ms
+        ended = self._do(
+            self.desk.outcomes.time_out(source, timeout_ms=timeout_ms, most=100, asked_at_ms=asked_ms)
+        )
+        assert {tuple(map(str, each)) for each in ended} == self.model.time_out(source, timeout_ms, asked_ms)
 
     # The pusher ----------------------------------------------------------------------------------------------------
 

@@ -172,9 +172,9 @@ def _imports(found: Snapshot) -> Iterator[str]:
         f"{one} is submitted, and {source} is not asked for its call" for source, one in wanted - waited
     )
     yield from (f"{source} is asked for the call of {one}, which is over" for source, one in waited - wanted)
-    redials = {one for ids in found.pairs("redials").values() for one in ids}
-    failed = {one for one, message in submitted.items() if "pf" in message}
-    yield from (f"{one} waits for a redial, and its place does not fit that" for one in redials ^ failed)
+    redials = {(source, one) for source, ids in found.pairs("redials").items() for one in ids}
+    failed = {(message.get("so", ""), one) for one, message in submitted.items() if "pf" in message}
+    yield from (f"{one} waits for a redial, and its place does not fit that" for _, one in redials ^ failed)
     known = found.pairs("sources").get("", {})
     asked = [*found.of("open"), *found.of("ambiguous")]
     yield from (f"{source} is waited for and never asked" for source in asked if source not in known)
