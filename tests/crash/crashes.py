@@ -1,0 +1,96 @@
+"""Plays the story once for each crash point, several at a time, each on a stage of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.crash.point import Point, recorded
+from tests.crash.points import Effects
+from tests.crash.processes import Nursery, nursery
+from tests.crash.scene import LEASES_MS, Played, Stage, stage
+
+_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a crash at a point."""
+
+    point: Point
+    played: Played
+
+    def __str__(self) -> str:
+        if not self.played.reached:
+            return f"not reached: {self.point}"
+        wrong = "".join(f"\n    {one}" for one in self.played.violations)
+        return f"{self.played.settled_s:5.1f} s  {self.point}{wrong}"
+
+
+class Crashes:
+    """Some stages, and a nursery for all their processes."""
+
+    def __init__(self, hatch: Nursery, stages: Sequence[Stage], folder: Path) -> None:
+        self._nursery = hatch
+        self._stages = stages
+        self._folder = folder
+        self._scenes = 0
+
+    def _new_folder(self) -> Path:
+        self._scenes += 1
+        folder = self._folder / f"scene-{self._scenes}"
+        folder.mkdir()
+        return folder
+
+    async def effects(self) -> Effects:
+        """What a worker does that is left alone. AssertionError if the story does not end as it should."""
+        folder = self._new_folder()
+        async with self._stages[0].scene(self._nursery, folder) as scene:
+            await scene.tell()
+            worker = await scene.start(effects=True)
+            await asyncio.sleep(1.0)
+            await scene.tell_more()
+            assert await scene.settled()
+            assert await scene.violations() == []
+            await worker.kill()
+        return recorded(folder / "effects-1")
+
+    async def play(self, point: Point) -> Result:
+        """A crash at the point, on the first stage."""
+        return await self._play(self._stages[0], point)
+
+    async def play_all(self, points: Sequence[Point]) -> AsyncIterator[Result]:
+        """A crash at each of the points, in the order in which they end."""
+        waiting = list(reversed(points))
+        results: asyncio.Queue[Result] = asyncio.Queue(len(points))
+
+        async def lane(on: Stage) -> None:
+            while waiting:
+                await results.put(await self._play(on, waiting.pop()))
+
+        async with asyncio.TaskGroup() as lanes:
+            for one in self._stages:
+                lanes.create_task(lane(one))
+            for _ in points:
+                yield await results.get()
+
+    async def _play(self, on: Stage, point: Point) -> Result:
+        played = Played(False, [])
+        for _ in range(_TRIES):
+            async with on.scene(self._nursery, self._new_folder()) as scene:
+                played = await scene.play(point)
+            if played.reached:
+                break
+        return Result(point, played)
+
+
+@asynccontextmanager
+async def crashes(folder: Path, *, at_once: int) -> AsyncIterator[Crashes]:
+    """Stages for so many scenes at once; logs and effects are kept in the folder."""
+    async with AsyncExitStack() as stack:
+        stages = [await stack.enter_async_context(stage()) for _ in range(at_once)]
+        hatch = await stack.enter_async_context(nursery(LEASES_MS))
+        yield Crashes(hatch, stages, folder)
