@@ -58,9 +58,9 @@ class Crashes:
             await worker.kill()
         return recorded(folder / "effects-1")
 
-    async def play(self, point: Point) -> Result:
-        """A crash at the point, on the first stage."""
-        return await self._play(self._stages[0], point)
+    async def play(self, point: Point, then: Point | None = None) -> Result:
+        """A crash at the point, on the first stage; `then`: the worker that comes next crashes there."""
+        return await self._play(self._stages[0], point, then)
 
     async def play_all(self, points: Sequence[Point]) -> AsyncIterator[Result]:
         """A crash at each of the points, in the order in which they end."""
@@ -77,11 +77,11 @@ class Crashes:
             for _ in points:
                 yield await results.get()
 
-    async def _play(self, on: Stage, point: Point) -> Result:
+    async def _play(self, on: Stage, point: Point, then: Point | None = None) -> Result:
         played = Played(False, [])
         for _ in range(_TRIES):
             async with on.scene(self._nursery, self._new_folder()) as scene:
-                played = await scene.play(point)
+                played = await scene.play(point, then)
             if played.reached:
                 break
         return Result(point, played)

@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -54,7 +55,7 @@ def main() -> None:
 def shorten_leases(ms: int) -> None:
     """Makes the time scale of a crash's aftermath short: a lease's length or margin is `ms`, tokens renew early."""
     batches.LEASE_MS = ms
-    workers.carry.SENDING_MARGIN_MS = ms
+    vars(workers.carry)["SENDING_MARGIN_MS"] = ms
     workers.collect._LEASE_MS = ms
     workers.push._LEASE_MARGIN_MS = ms
     workers.tokens._AHEAD_SHARE = 0.8
@@ -82,7 +83,7 @@ def _run(job: Job) -> int:
     if not job.effects and job.at is None:
         return _serve(job.role, config)
     tripwire = Tripwire(job)
-    with mock.patch.object(uvloop, "new_event_loop", lambda: WatchedLoop(tripwire)):
+    with mock.patch.object(uvloop, "new_event_loop", partial(WatchedLoop, tripwire)):
         return _serve(job.role, config)
 
 

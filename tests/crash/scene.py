@@ -16,7 +16,6 @@ from aiohttp import web
 from app.config import Config, parse_config
 from app.message import MessageId
 from app.sandbox.main import SandboxSettings, sandbox_server
-from app.store.batches import BatchId
 from app.store.lua import script, script_names
 from app.store.messages import MessageDetail
 from app.store.opening import open_database
@@ -38,12 +37,16 @@ _SECTIONS = {
     "order-notice": 'reconcile_window = "400ms"\noutcome_timeout = "6s"\non_ambiguous = "retry"',
     "checkout": 'events = ["final", "submitted"]',
 }
+_NO_KEEPING = httpx.Limits(max_keepalive_connections=0)
 _AMBIGUOUS = "import ambiguous"
 
 
 @dataclass(frozen=True)
 class Told:
-    """A message of the story. `ends`: the one true state and reason; `calls`: how often its number rings."""
+    """A message of the story. `ends`: the one true state and reason; `calls`: how often its number rings.
+
+    Why a message expired depends on what the campaign waited for just then, so there the reason is None.
+    """
 
     message_id: MessageId
     number: str
@@ -94,7 +97,7 @@ class Scene:
         await self._put("+84901230043", ("rejected", "not_accepted"), calls=0)
         await self._put("+84901230044", ("rejected", "invalid_contact"), calls=0)
         await self._put("+84901234567", ("answered", None))
-        await self._put("+84901239999", ("expired", "backlog"), calls=0, ttl_s=0.001)
+        await self._put("+84901239999", ("expired", None), calls=0, ttl_s=0.001)
         await self._put("+84901234568", ("answered", None), campaign="order-notice", scripted=True)
 
     async def tell_more(self) -> None:
@@ -114,27 +117,35 @@ class Scene:
         message_id = await self.rig.send(number, campaign, ttl_s=ttl_s)
         self.told.append(Told(message_id, number, ends, calls, scripted))
 
-    async def play(self, at: Point) -> Played:
-        """The story with a worker that dies at the point, and another that comes when it is dead."""
+    async def play(self, at: Point, then: Point | None = None) -> Played:
+        """The story with a worker that dies at the point, and one that comes then, after a second that died too."""
         await self.tell()
         first = await self.start(at)
         await _wait(first.ended, 1.0)
         await self.tell_more()
-        while not first.ended.is_set() and not await self._all_over():
-            await _wait(first.ended, _LOOK_EVERY_S)
-        await _wait(first.ended, _IDLE_S)
-        if not first.ended.is_set():
-            await first.kill()
+        if not await self._dies(first):
+            return Played(False, [])
+        if then is not None and not await self._dies(await self.start(then)):
             return Played(False, [])
         died = time.monotonic()
-        await self.note_in_flight()
-        second = await self.start()
+        last = await self.start()
         settled = await self.settled()
         took_s = time.monotonic() - died
         late = [] if settled else [f"not settled {_PATIENCE_S:.0f} s after the crash"]
         found = late + await self.violations()
-        await second.kill()
+        await last.kill()
         return Played(True, found, took_s)
+
+    async def _dies(self, worker: Child) -> bool:
+        """Waits for the worker's death; False if it has nothing left to do and still lives."""
+        while not worker.ended.is_set() and not await self._all_over():
+            await _wait(worker.ended, _LOOK_EVERY_S)
+        await _wait(worker.ended, _IDLE_S)
+        if not worker.ended.is_set():
+            await worker.kill()
+            return False
+        await self.note_in_flight()
+        return True
 
     async def note_in_flight(self) -> None:
         """Remembers whose import was under way when the process died."""
@@ -170,7 +181,7 @@ class Scene:
     async def _faults_of(self, one: Told) -> list[str]:
         shown = await self.rig.show(one.message_id)
         message, name = shown.message, f"{one.number[-4:]} ({one.message_id})"
-        ends = (message.state.value, message.reason)
+        ends = (message.state.value, None if message.state.value == "expired" else message.reason)
         ambiguous = _AMBIGUOUS in [step.event for step in shown.timeline]
         found = []
         honest = ambiguous and one.calls == 0 and ends[0] == "undetermined"
@@ -178,9 +189,11 @@ class Scene:
             found.append(f"{name} ended {ends}, not {one.ends}: {shown.timeline}")
         if ambiguous and not one.scripted and one.message_id not in self.in_flight:
             found.append(f"{name} became ambiguous, though no import of it was on its way: {shown.timeline}")
-        for callback in shown.callbacks:
-            if callback.event_id not in self.rig.receiver.ids or callback.state != "delivered":
-                found.append(f"{name}: its event {callback.type} is {callback.state}")
+        found += [
+            f"{name}: its event {callback.type} is {callback.state}"
+            for callback in shown.callbacks
+            if callback.event_id not in self.rig.receiver.ids or callback.state != "delivered"
+        ]
         finals = [one for one in shown.callbacks if one.type != "message.submitted"]
         if len(finals) != 1:
             found.append(f"{name} has {len(finals)} final events")
@@ -218,7 +231,7 @@ class Stage:
         self._receiver.got.clear()
         self._receiver.ids.clear()
         database = await open_database(config, wait_s=5)
-        async with httpx.AsyncClient(base_url=self._provider_url) as sandbox:
+        async with httpx.AsyncClient(base_url=self._provider_url, limits=_NO_KEEPING) as sandbox:
             await sandbox.post("/sandbox/reset")
             try:
                 yield Scene(Rig(config, database, sandbox, self._receiver, file), nursery, folder)
@@ -250,5 +263,3 @@ async def stage(call_time_s: float = 0.3) -> AsyncIterator[Stage]:
         provider_url = await stack.enter_async_context(sandbox_server(settings))
         redis = stack.enter_context(valkey_server())
         yield Stage(redis, provider_url, receiver, f"http://{host}:{port}")
-
-

@@ -130,7 +130,7 @@ def reply_word(reply: object) -> str:
             return "none"
         if isinstance(reply[0], bytes) and _WORD.fullmatch(reply[0]):
             return reply[0].decode()
-        return "some" if len(reply) > 1 and reply[0] != 0 else "nothing"
+        return "nothing" if reply[0] == 0 or reply == [-1] else "some"
     if isinstance(reply, bytes):
         return reply.decode() if _WORD.fullmatch(reply) else "some"
     return "nothing" if reply in (None, 0) else "some"
