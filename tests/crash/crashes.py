@@ -8,10 +8,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.crash.acts import Played, die
 from tests.crash.point import Point, recorded
 from tests.crash.points import Effects
 from tests.crash.processes import Nursery, nursery
-from tests.crash.scene import LEASES_MS, Played, Stage, stage
+from tests.crash.scene import LEASES_MS, Scene
+from tests.crash.stage import Stage, stage
 
 _TRIES = 3
 
@@ -45,10 +47,15 @@ class Crashes:
         folder.mkdir()
         return folder
 
+    @asynccontextmanager
+    async def scene(self, number: int = 0) -> AsyncIterator[Scene]:
+        """A scene on that stage."""
+        async with self._stages[number].scene(self._nursery, self._new_folder()) as scene:
+            yield scene
+
     async def effects(self) -> Effects:
         """What a worker does that is left alone. AssertionError if the story does not end as it should."""
-        folder = self._new_folder()
-        async with self._stages[0].scene(self._nursery, folder) as scene:
+        async with self.scene() as scene:
             await scene.tell()
             worker = await scene.start(effects=True)
             await asyncio.sleep(1.0)
@@ -56,7 +63,7 @@ class Crashes:
             assert await scene.settled()
             assert await scene.violations() == []
             await worker.kill()
-        return recorded(folder / "effects-1")
+        return recorded(scene.folder / "effects-1")
 
     async def play(self, point: Point, then: Point | None = None) -> Result:
         """A crash at the point, on the first stage; `then`: the worker that comes next crashes there."""
@@ -81,7 +88,7 @@ class Crashes:
         played = Played(False, [])
         for _ in range(_TRIES):
             async with on.scene(self._nursery, self._new_folder()) as scene:
-                played = await scene.play(point, then)
+                played = await die(scene, point, then)
             if played.reached:
                 break
         return Result(point, played)

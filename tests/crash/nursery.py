@@ -18,6 +18,7 @@ import msgspec
 import uvloop
 
 import app.serve
+import app.store.commit
 import workers.carry
 import workers.collect
 import workers.push
@@ -53,11 +54,15 @@ def main() -> None:
 
 
 def shorten_leases(ms: int) -> None:
-    """Makes the time scale of a crash's aftermath short: a lease's length or margin is `ms`, tokens renew early."""
+    """Makes the time scale of a crash's aftermath short: a lease's length or margin is `ms`, tokens renew early.
+
+    What Redis answered a process that was stopped is not too old for it, so that it goes on where it stood.
+    """
     batches.LEASE_MS = ms
     vars(workers.carry)["SENDING_MARGIN_MS"] = ms
     workers.collect._LEASE_MS = ms
     workers.push._LEASE_MARGIN_MS = ms
+    vars(app.store.commit)["ANSWER_TIMEOUT_S"] = app.store.commit._LONGEST_WAIT_S = 60.0
     workers.tokens._AHEAD_SHARE = 0.8
 
 

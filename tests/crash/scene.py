@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
-import httpx
-from aiohttp import web
-
-from app.config import Config, parse_config
 from app.message import MessageId
-from app.sandbox.main import SandboxSettings, sandbox_server
-from app.store.lua import script, script_names
 from app.store.messages import MessageDetail
-from app.store.opening import open_database
 from tests.crash.point import Job, Point
 from tests.crash.processes import Child, Nursery
-from tests.servers import ValkeyServer, valkey_server
 from tests.store.tidy import faults_of
-from tests.workers.rig import NOTICE, OTP, Receiver, Rig, relay_toml
+from tests.workers.rig import NOTICE, OTP, Rig
 
-LEASES_MS = 900
+LEASES_MS = 1_500
 """What leases last in these scenes; a provider's and a callback's time-out come on top."""
-_PATIENCE_S = 30.0
+PATIENCE_S = 30.0
 _LOOK_EVERY_S = 0.1
-_IDLE_S = 1.5
-"""How long a worker that has nothing left to do is given to come to its point."""
-_SECTIONS = {
-    "account": "",
-    "login-otp": 'reconcile_window = "400ms"\noutcome_timeout = "6s"',
-    "order-notice": 'reconcile_window = "400ms"\noutcome_timeout = "6s"\non_ambiguous = "retry"',
-    "checkout": 'events = ["final", "submitted"]',
-}
-_NO_KEEPING = httpx.Limits(max_keepalive_connections=0)
 _AMBIGUOUS = "import ambiguous"
 
 
@@ -54,15 +34,6 @@ class Told:
     calls: int
     scripted: bool = False
     """The provider breaks its import by the script, so that it becomes ambiguous without any crash."""
-
-
-@dataclass(frozen=True)
-class Played:
-    """How a scene with a crash went. `settled_s`: from the crash until all was settled."""
-
-    reached: bool
-    violations: list[str]
-    settled_s: float = 0.0
 
 
 class Scene:
@@ -117,36 +88,6 @@ class Scene:
         message_id = await self.rig.send(number, campaign, ttl_s=ttl_s)
         self.told.append(Told(message_id, number, ends, calls, scripted))
 
-    async def play(self, at: Point, then: Point | None = None) -> Played:
-        """The story with a worker that dies at the point, and one that comes then, after a second that died too."""
-        await self.tell()
-        first = await self.start(at)
-        await _wait(first.ended, 1.0)
-        await self.tell_more()
-        if not await self._dies(first):
-            return Played(False, [])
-        if then is not None and not await self._dies(await self.start(then)):
-            return Played(False, [])
-        died = time.monotonic()
-        last = await self.start()
-        settled = await self.settled()
-        took_s = time.monotonic() - died
-        late = [] if settled else [f"not settled {_PATIENCE_S:.0f} s after the crash"]
-        found = late + await self.violations()
-        await last.kill()
-        return Played(True, found, took_s)
-
-    async def _dies(self, worker: Child) -> bool:
-        """Waits for the worker's death; False if it has nothing left to do and still lives."""
-        while not worker.ended.is_set() and not await self._all_over():
-            await _wait(worker.ended, _LOOK_EVERY_S)
-        await _wait(worker.ended, _IDLE_S)
-        if not worker.ended.is_set():
-            await worker.kill()
-            return False
-        await self.note_in_flight()
-        return True
-
     async def note_in_flight(self) -> None:
         """Remembers whose import was under way when the process died."""
         database = self.rig.database
@@ -157,14 +98,15 @@ class Scene:
 
     async def settled(self) -> bool:
         """Waits until every message is final and every event delivered; False if that takes too long."""
-        give_up = time.monotonic() + _PATIENCE_S
-        while not await self._all_over():
+        give_up = time.monotonic() + PATIENCE_S
+        while not await self.all_over():
             if time.monotonic() > give_up:
                 return False
             await asyncio.sleep(_LOOK_EVERY_S)
         return True
 
-    async def _all_over(self) -> bool:
+    async def all_over(self) -> bool:
+        """Whether every message is final and every event delivered."""
         return all([_is_over(await self.rig.show(one.message_id)) for one in self.told])
 
     async def violations(self) -> list[str]:
@@ -177,6 +119,15 @@ class Scene:
             if times != wanted:
                 found.append(f"the number of {number[-4:]} was called {times} times, not {wanted}")
         return found + await faults_of(self.rig.database.client)
+
+    async def all_that_counts(self) -> dict[str, object]:
+        """Messages, events, batches, and what the provider was sent: what a worker that is too late may not touch."""
+        database = self.rig.database
+        counts: dict[str, object] = {"imports": (await self.rig.provider())["imports"]}
+        for kind in ("m", "e", "b"):
+            for key in await database.read("KEYS", database.key(kind, "*")):
+                counts[key.decode()] = await database.read("HGETALL", key)
+        return counts
 
     async def _faults_of(self, one: Told) -> list[str]:
         shown = await self.rig.show(one.message_id)
@@ -200,66 +151,6 @@ class Scene:
         return found
 
 
-async def _wait(event: asyncio.Event, most_s: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), most_s)
-
-
 def _is_over(shown: MessageDetail) -> bool:
     delivered = all(callback.state == "delivered" for callback in shown.callbacks)
     return shown.message.finished_at is not None and bool(shown.callbacks) and delivered
-
-
-class Stage:
-    """A Redis, a provider and a receiver on which one scene after another is played."""
-
-    def __init__(self, redis: ValkeyServer, provider_url: str, receiver: Receiver, receiver_url: str) -> None:
-        self._redis = redis
-        self._provider_url = provider_url
-        self._receiver = receiver
-        self._receiver_url = receiver_url
-
-    @contextlib.asynccontextmanager
-    async def scene(self, nursery: Nursery, folder: Path) -> AsyncIterator[Scene]:
-        """A scene that begins with nothing, in a folder of its own."""
-        text = relay_toml(self._redis.url, self._provider_url, self._receiver_url, dict(_SECTIONS))
-        text = text.replace('timeout = "2s"', 'timeout = "1s"')
-        file = folder / "relay.toml"
-        file.write_text(text)
-        config = parse_config(text, file="relay.toml", env={})
-        await _empty(config)
-        self._receiver.got.clear()
-        self._receiver.ids.clear()
-        database = await open_database(config, wait_s=5)
-        async with httpx.AsyncClient(base_url=self._provider_url, limits=_NO_KEEPING) as sandbox:
-            await sandbox.post("/sandbox/reset")
-            try:
-                yield Scene(Rig(config, database, sandbox, self._receiver, file), nursery, folder)
-            finally:
-                await database.close()
-
-
-async def _empty(config: Config) -> None:
-    database = await open_database(config, wait_s=5)
-    await database.read("FLUSHALL")
-    for name in script_names():
-        await database.read("SCRIPT", "LOAD", script(name).text)
-    await database.close()
-
-
-@contextlib.asynccontextmanager
-async def stage(call_time_s: float = 0.3) -> AsyncIterator[Stage]:
-    """A stage with servers of its own."""
-    async with contextlib.AsyncExitStack() as stack:
-        receiver = Receiver()
-        application = web.Application()
-        application.router.add_post("/{client}", receiver.take)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        settings = SandboxSettings(call_time=timedelta(seconds=call_time_s))
-        provider_url = await stack.enter_async_context(sandbox_server(settings))
-        redis = stack.enter_context(valkey_server())
-        yield Stage(redis, provider_url, receiver, f"http://{host}:{port}")
