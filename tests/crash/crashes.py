@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from tests.crash.processes import Nursery, nursery
 from tests.crash.scene import LEASES_MS, Scene
 from tests.crash.stage import Stage, stage
 
+Act = Callable[[Scene, Point], Awaitable[Played]]
 _TRIES = 3
 
 
@@ -37,7 +38,7 @@ class Crashes:
 
     def __init__(self, hatch: Nursery, stages: Sequence[Stage], folder: Path) -> None:
         self._nursery = hatch
-        self._stages = stages
+        self.stages = stages
         self._folder = folder
         self._scenes = 0
 
@@ -48,9 +49,9 @@ class Crashes:
         return folder
 
     @asynccontextmanager
-    async def scene(self, number: int = 0) -> AsyncIterator[Scene]:
-        """A scene on that stage."""
-        async with self._stages[number].scene(self._nursery, self._new_folder()) as scene:
+    async def scene(self, number: int = 0, more: Mapping[str, str] | None = None) -> AsyncIterator[Scene]:
+        """A scene on that stage; `more`: lines to add to the configuration, by section."""
+        async with self.stages[number].scene(self._nursery, self._new_folder(), more) as scene:
             yield scene
 
     async def effects(self) -> Effects:
@@ -65,39 +66,40 @@ class Crashes:
             await worker.kill()
         return recorded(scene.folder / "effects-1")
 
-    async def play(self, point: Point, then: Point | None = None) -> Result:
-        """A crash at the point, on the first stage; `then`: the worker that comes next crashes there."""
-        return await self._play(self._stages[0], point, then)
+    async def play(self, point: Point, act: Act = die) -> Result:
+        """The act at the point, on the first stage."""
+        return await self.play_at(0, point, act)
 
-    async def play_all(self, points: Sequence[Point]) -> AsyncIterator[Result]:
-        """A crash at each of the points, in the order in which they end."""
+    async def play_all(self, points: Sequence[Point], act: Act = die) -> AsyncIterator[Result]:
+        """The act at each of the points, in the order in which they end."""
         waiting = list(reversed(points))
         results: asyncio.Queue[Result] = asyncio.Queue(len(points))
 
-        async def lane(on: Stage) -> None:
+        async def lane(number: int) -> None:
             while waiting:
-                await results.put(await self._play(on, waiting.pop()))
+                await results.put(await self.play_at(number, waiting.pop(), act))
 
         async with asyncio.TaskGroup() as lanes:
-            for one in self._stages:
-                lanes.create_task(lane(one))
+            for number in range(len(self.stages)):
+                lanes.create_task(lane(number))
             for _ in points:
                 yield await results.get()
 
-    async def _play(self, on: Stage, point: Point, then: Point | None = None) -> Result:
+    async def play_at(self, number: int, point: Point, act: Act) -> Result:
+        """The act at the point, on that stage; again, up to three times, if the point was not reached."""
         played = Played(False, [])
         for _ in range(_TRIES):
-            async with on.scene(self._nursery, self._new_folder()) as scene:
-                played = await die(scene, point, then)
+            async with self.scene(number) as scene:
+                played = await act(scene, point)
             if played.reached:
                 break
         return Result(point, played)
 
 
 @asynccontextmanager
-async def crashes(folder: Path, *, at_once: int) -> AsyncIterator[Crashes]:
-    """Stages for so many scenes at once; logs and effects are kept in the folder."""
+async def crashes(folder: Path, *, at_once: int, leases_ms: int | None = LEASES_MS) -> AsyncIterator[Crashes]:
+    """Stages for so many scenes at once; logs and effects are kept in the folder. `leases_ms` None: as they are."""
     async with AsyncExitStack() as stack:
         stages = [await stack.enter_async_context(stage()) for _ in range(at_once)]
-        hatch = await stack.enter_async_context(nursery(LEASES_MS))
+        hatch = await stack.enter_async_context(nursery(leases_ms))
         yield Crashes(hatch, stages, folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,13 @@ from app.store.messages import MessageDetail
 from tests.crash.point import Job, Point
 from tests.crash.processes import Child, Nursery
 from tests.store.tidy import faults_of
-from tests.workers.rig import NOTICE, OTP, Rig
+from tests.workers.rig import NOTICE, OTP, Rig, until
 
 LEASES_MS = 1_500
 """What leases last in these scenes; a provider's and a callback's time-out come on top."""
 PATIENCE_S = 30.0
 _LOOK_EVERY_S = 0.1
+API_KEY = b"checkout-0123456789abcdef"
 _AMBIGUOUS = "import ambiguous"
 
 
@@ -54,6 +56,20 @@ class Scene:
         file = str(self.folder / f"effects-{self._started}") if effects else ""
         log = str(self.folder / f"worker-{self._started}.log")
         return await self.nursery.start(Job("worker", str(self.rig.file), log, file, at, signal))
+
+    async def start_api(self, at: Point | None = None, *, effects: bool = False) -> tuple[Child, str | None]:
+        """An API that takes requests, and its URL; None if it died while it started."""
+        self._started += 1
+        file = str(self.folder / f"effects-{self._started}") if effects else ""
+        log = self.folder / f"api-{self._started}.log"
+        child = await self.nursery.start(Job("api", str(self.rig.file), str(log), file, at))
+
+        def url() -> re.Match[str] | None:
+            return re.search(r"http://127\.0\.0\.1:\d+", log.read_text()) if log.exists() else None
+
+        await until(lambda: child.ended.is_set() or url() is not None, "the api is ready")
+        found = url()
+        return child, None if found is None else found[0]
 
     async def tell(self) -> None:
         """Switches the provider's faults on, and puts the first messages in."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
@@ -15,7 +16,7 @@ from app.sandbox.main import SandboxSettings, sandbox_server
 from app.store.lua import script, script_names
 from app.store.opening import open_database
 from tests.crash.processes import Nursery
-from tests.crash.scene import Scene
+from tests.crash.scene import API_KEY, Scene
 from tests.servers import ValkeyServer, valkey_server
 from tests.workers.rig import Receiver, Rig, relay_toml
 
@@ -32,16 +33,21 @@ class Stage:
     """A Redis, a provider and a receiver on which one scene after another is played."""
 
     def __init__(self, redis: ValkeyServer, provider_url: str, receiver: Receiver, receiver_url: str) -> None:
-        self._redis = redis
+        self.redis = redis
         self._provider_url = provider_url
         self._receiver = receiver
         self._receiver_url = receiver_url
 
     @contextlib.asynccontextmanager
-    async def scene(self, nursery: Nursery, folder: Path) -> AsyncIterator[Scene]:
-        """A scene that begins with nothing, in a folder of its own."""
-        text = relay_toml(self._redis.url, self._provider_url, self._receiver_url, dict(_SECTIONS))
-        text = text.replace('timeout = "2s"', 'timeout = "1s"')
+    async def scene(
+        self, nursery: Nursery, folder: Path, more: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Scene]:
+        """A scene that begins with nothing, in a folder of its own; `more`: lines to add by section."""
+        sections = {name: f"{lines}\n{(more or {}).get(name, '')}" for name, lines in _SECTIONS.items()}
+        text = relay_toml(self.redis.url, self._provider_url, self._receiver_url, sections)
+        text = text.replace('timeout = "2s"', 'timeout = "1s"').replace(
+            "c1" * 32, sha256(API_KEY).hexdigest()
+        )
         file = folder / "relay.toml"
         file.write_text(text)
         config = parse_config(text, file="relay.toml", env={})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from app.store.lua import script_names
+from tests.crash.acts import die
 from tests.crash.crashes import crashes
 from tests.crash.point import Point
 from tests.crash.points import Effects, one_of_each_class
@@ -41,7 +43,7 @@ async def test_a_worker_killed_while_it_takes_up_what_another_left_loses_nothing
     }
     recovery = Point("redis recover_leases", "after", answer="some")
     async with crashes(tmp_path, at_once=1) as stages:
-        result = await stages.play(first[of], recovery)
+        result = await stages.play(first[of], partial(die, then=recovery))
     assert result.played.reached
     assert result.played.violations == []
 

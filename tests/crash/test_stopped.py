@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.crash.acts import Played, stop
-from tests.crash.crashes import Crashes, crashes
+from tests.crash.acts import stop
+from tests.crash.crashes import crashes
 from tests.crash.point import Point
 
 
@@ -42,23 +43,13 @@ STOPPED = {
 }
 """Where the worker is stopped, and the effect and answer by which it learns that it came too late."""
 
-pytestmark = pytest.mark.timeout(120)
 
-
+@pytest.mark.timeout(120)
 async def test_a_worker_that_wakes_up_too_late_changes_nothing(tmp_path: Path) -> None:
     async with crashes(tmp_path, at_once=len(STOPPED)) as stages:
-        played = await asyncio.gather(
-            *(_stopped(stages, n, *case) for n, case in enumerate(STOPPED.values()))
-        )
-    went = dict(zip(STOPPED, played, strict=True))
-    assert {when: one.violations for when, one in went.items() if one.violations} == {}
-    assert [when for when, one in went.items() if not one.reached] == []
-
-
-async def _stopped(stages: Crashes, number: int, at: Point, tries: tuple[str, str]) -> Played:
-    for _ in range(3):
-        async with stages.scene(number) as scene:
-            played = await stop(scene, at, tries)
-        if played.reached:
-            break
-    return played
+        acts = [partial(stop, tries=tries) for _, tries in STOPPED.values()]
+        points = [point for point, _ in STOPPED.values()]
+        went = await asyncio.gather(*map(stages.play_at, range(len(acts)), points, acts))
+    results = dict(zip(STOPPED, went, strict=True))
+    assert {when: one.played.violations for when, one in results.items() if one.played.violations} == {}
+    assert [when for when, one in results.items() if not one.played.reached] == []
