@@ -123,7 +123,10 @@ class Scene:
 
     async def all_over(self) -> bool:
         """Whether every message is final and every event delivered."""
-        return all([_is_over(await self.rig.show(one.message_id)) for one in self.told])
+        for one in self.told:
+            if not _is_over(await self.rig.show(one.message_id)):
+                return False
+        return True
 
     async def violations(self) -> list[str]:
         """What is not as it must be, in words."""

@@ -24,17 +24,17 @@ pytestmark = pytest.mark.timeout(120)
 
 
 async def test_a_dead_workers_batches_and_its_place_go_to_another_within_seconds(tmp_path: Path) -> None:
-    async with crashes(tmp_path, at_once=3, leases_ms=None) as stages:
-        async with (
-            stages.scene(0, ONE_AT_A_TIME) as leased,
-            stages.scene(1, ONE_AT_A_TIME) as sending,
-            stages.scene(2, ONE_AT_A_TIME) as restarted,
-        ):
-            leased_s, (place_s, again_s), ready_s = await asyncio.gather(
-                _from_crash_to_import_of_leased(leased),
-                _from_crash_to_imports_beside_and_of_sending(sending),
-                _from_ready_to_first_import(restarted, stages.stages[2].redis),
-            )
+    async with (
+        crashes(tmp_path, at_once=3, leases_ms=None) as stages,
+        stages.scene(0, ONE_AT_A_TIME) as leased,
+        stages.scene(1, ONE_AT_A_TIME) as sending,
+        stages.scene(2, ONE_AT_A_TIME) as restarted,
+    ):
+        leased_s, (place_s, again_s), ready_s = await asyncio.gather(
+            _from_crash_to_import_of_leased(leased),
+            _from_crash_to_imports_beside_and_of_sending(sending),
+            _from_ready_to_first_import(restarted, stages.stages[2].redis),
+        )
     print(f"leased: {leased_s:.1f} s; place {place_s:.1f} s, sending {again_s:.1f} s; ready: {ready_s:.2f} s")
     assert leased_s < 6
     assert place_s < 6
