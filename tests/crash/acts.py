@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.crash.point import Point, recorded
+from tests.crash.point import Crash, Effects, Point, recorded
 from tests.crash.processes import Child
 from tests.crash.scene import PATIENCE_S, Scene
 
@@ -27,15 +27,15 @@ class Played:
     settled_s: float = 0.0
 
 
-async def die(scene: Scene, at: Point, then: Point | None = None) -> Played:
-    """The story with a worker that dies at the point; `then`: the one that comes next dies too; the last stays."""
+async def die(scene: Scene, crash: Crash) -> Played:
+    """The story with a worker that dies, and perhaps a second; the last stays."""
     await scene.tell()
-    first = await scene.start(at)
+    first = await scene.start(crash.at)
     await _wait(first.ended, 1.0)
     await scene.tell_more()
     if not await _dies(scene, first):
         return Played(False, [])
-    if then is not None and not await _dies(scene, await scene.start(then)):
+    if crash.then is not None and not await _dies(scene, await scene.start(crash.then)):
         return Played(False, [])
     died = time.monotonic()
     last = await scene.start()
@@ -45,13 +45,13 @@ async def die(scene: Scene, at: Point, then: Point | None = None) -> Played:
     return Played(True, found, took_s)
 
 
-async def stop(scene: Scene, at: Point, tries: tuple[str, str]) -> Played:
+async def stop(scene: Scene, crash: Crash, tries: tuple[str, str]) -> Played:
     """The story with a worker that is stopped at the point, and goes on when another has done everything.
 
     `tries`: the effect, and the answer to it, by which the one that wakes up learns that it is too late.
     """
     await scene.tell()
-    first = await scene.start(at, effects=True, signal=signal.SIGSTOP)
+    first = await scene.start(crash.at, effects=True, signal=signal.SIGSTOP)
     await _wait(first.stopped, 1.0)
     await scene.tell_more()
     while not first.stopped.is_set() and not await scene.all_over():
@@ -75,6 +75,19 @@ async def stop(scene: Scene, at: Point, tries: tuple[str, str]) -> Played:
     await first.kill()
     await last.kill()
     return Played(True, found + await scene.violations())
+
+
+async def live(scene: Scene, after: Point | None = None) -> Effects:
+    """The story with a worker that is left alone, and what it does; `after`: it comes after one that died there."""
+    await scene.tell()
+    if after is not None:
+        assert await _dies(scene, await scene.start(after)), f"not reached: {after}"
+    worker = await scene.start(effects=True)
+    await asyncio.sleep(1.0)
+    await scene.tell_more()
+    assert await _settled(scene) == []
+    await worker.kill()
+    return recorded(scene.folder / f"effects-{1 if after is None else 2}")
 
 
 async def _dies(scene: Scene, worker: Child) -> bool:

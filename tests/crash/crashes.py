@@ -8,29 +8,33 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.crash.acts import Played, die
-from tests.crash.point import Point, recorded
-from tests.crash.points import Effects
+from tests.crash.acts import Played, die, live
+from tests.crash.point import Crash, Effects, Point
+from tests.crash.points import every_point, one_of_each_class, only_in
 from tests.crash.processes import Nursery, nursery
 from tests.crash.scene import LEASES_MS, Scene
 from tests.crash.stage import Stage, stage
 
-Act = Callable[[Scene, Point], Awaitable[Played]]
+LEASED = Point("redis lease", "after", answer="batch")
+MARKED = Point("redis mark_sending", "after", answer="sending")
+"""The two states of a batch in which its worker's death leaves it to others."""
+
+Act = Callable[[Scene, Crash], Awaitable[Played]]
 _TRIES = 3
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a crash at a point."""
+    """What came of a crash."""
 
-    point: Point
+    crash: Crash
     played: Played
 
     def __str__(self) -> str:
         if not self.played.reached:
-            return f"not reached: {self.point}"
+            return f"not reached: {self.crash}"
         wrong = "".join(f"\n    {one}" for one in self.played.violations)
-        return f"{self.played.settled_s:5.1f} s  {self.point}{wrong}"
+        return f"{self.played.settled_s:5.1f} s  {self.crash}{wrong}"
 
 
 class Crashes:
@@ -54,26 +58,27 @@ class Crashes:
         async with self.stages[number].scene(self._nursery, self._new_folder(), more) as scene:
             yield scene
 
-    async def effects(self) -> Effects:
-        """What a worker does that is left alone. AssertionError if the story does not end as it should."""
-        async with self.scene() as scene:
-            await scene.tell()
-            worker = await scene.start(effects=True)
-            await asyncio.sleep(1.0)
-            await scene.tell_more()
-            assert await scene.settled()
-            assert await scene.violations() == []
-            await worker.kill()
-        return recorded(scene.folder / "effects-1")
+    async def effects(self, number: int = 0, after: Point | None = None) -> Effects:
+        """What a worker does that is left alone, on that stage; `after`: when another died there before it."""
+        async with self.scene(number) as scene:
+            return await live(scene, after)
 
-    async def play(self, point: Point, act: Act = die) -> Result:
-        """The act at the point, on the first stage."""
-        return await self.play_at(0, point, act)
+    async def plan(self, *, every: bool) -> tuple[Effects, list[Crash]]:
+        """What a worker does, and its crashes: at each point or at one of each class, and while it takes up others'."""
+        met, *later = await asyncio.gather(
+            self.effects(0),
+            self.effects(1 % len(self.stages), LEASED),
+            self.effects(2 % len(self.stages), MARKED),
+        )
+        found = [Crash(point) for point in (every_point if every else one_of_each_class)(met)]
+        for first, effects in zip((LEASED, MARKED), later, strict=True):
+            found += [Crash(first, point) for point in only_in(effects, met)]
+        return met, found
 
-    async def play_all(self, points: Sequence[Point], act: Act = die) -> AsyncIterator[Result]:
-        """The act at each of the points, in the order in which they end."""
-        waiting = list(reversed(points))
-        results: asyncio.Queue[Result] = asyncio.Queue(len(points))
+    async def play_all(self, planned: Sequence[Crash], act: Act = die) -> AsyncIterator[Result]:
+        """The act with each of the crashes, in the order in which they end."""
+        waiting = list(reversed(planned))
+        results: asyncio.Queue[Result] = asyncio.Queue(len(planned))
 
         async def lane(number: int) -> None:
             while waiting:
@@ -82,18 +87,18 @@ class Crashes:
         async with asyncio.TaskGroup() as lanes:
             for number in range(len(self.stages)):
                 lanes.create_task(lane(number))
-            for _ in points:
+            for _ in planned:
                 yield await results.get()
 
-    async def play_at(self, number: int, point: Point, act: Act) -> Result:
-        """The act at the point, on that stage; again, up to three times, if the point was not reached."""
+    async def play_at(self, number: int, crash: Crash, act: Act = die) -> Result:
+        """The act on that stage; again, up to three times, if its point was not reached."""
         played = Played(False, [])
         for _ in range(_TRIES):
             async with self.scene(number) as scene:
-                played = await act(scene, point)
+                played = await act(scene, crash)
             if played.reached:
                 break
-        return Result(point, played)
+        return Result(crash, played)
 
 
 @asynccontextmanager

@@ -11,9 +11,11 @@ from typing import Literal
 import msgspec
 
 Side = Literal["before", "after"]
+Effects = list[tuple[Side, str, str]]
+"""What a process did, in order: side, name, answer."""
 
 
-class Point(msgspec.Struct, frozen=True, order=True):
+class Point(msgspec.Struct, frozen=True, omit_defaults=True):
     """The `nth` time that the effect is about to leave, or was answered by `answer` and nobody has seen it yet."""
 
     name: str
@@ -24,6 +26,16 @@ class Point(msgspec.Struct, frozen=True, order=True):
     def __str__(self) -> str:
         said = f" -> {self.answer}" if self.answer else ""
         return f"{self.side} {self.name}{said} #{self.nth}"
+
+
+class Crash(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a process dies; `then`: where the one that comes after it dies too."""
+
+    at: Point
+    then: Point | None = None
+
+    def __str__(self) -> str:
+        return str(self.at) if self.then is None else f"{self.at}, then {self.then}"
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -63,9 +75,9 @@ class Tripwire:
             os.kill(os.getpid(), self._signal)
 
 
-def recorded(file: Path) -> list[tuple[Side, str, str]]:
+def recorded(file: Path) -> Effects:
     """The effects that a process wrote down, in order."""
-    rows: list[tuple[Side, str, str]] = []
+    rows: Effects = []
     for line in file.read_text().splitlines():
         side, name, answer = line.split("\t")
         rows.append(("before" if side == "before" else "after", name, answer))

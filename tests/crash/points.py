@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
-from tests.crash.point import Point, Side
-
-Effects = Sequence[tuple[Side, str, str]]
+from tests.crash.point import Effects, Point, Side
 
 _LOOKING = frozenset(
     {
@@ -40,6 +37,12 @@ def one_of_each_class(effects: Effects) -> list[Point]:
         for point in every_point(effects)
         if point.nth == 1 and changes(point.name) and (point.side == "after" or point.name.startswith("http"))
     ]
+
+
+def only_in(later: Effects, earlier: Effects) -> list[Point]:
+    """A point of each class that the later process met and the earlier did not: what recovery alone does."""
+    known = {(name, answer) for _, name, answer in earlier}
+    return [point for point in one_of_each_class(later) if (point.name, point.answer) not in known]
 
 
 def changes(name: str) -> bool:

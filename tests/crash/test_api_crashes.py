@@ -9,7 +9,7 @@ import pytest
 
 from tests.crash.acts import Played
 from tests.crash.crashes import crashes
-from tests.crash.point import Point, recorded
+from tests.crash.point import Crash, recorded
 from tests.crash.points import changes, every_point
 from tests.crash.scene import API_KEY, Scene
 from tests.store.tidy import faults_of
@@ -51,9 +51,9 @@ class Caller:
             _, self.url = await self.scene.start_api()
 
 
-async def crash_and_ask_again(scene: Scene, at: Point) -> Played:
+async def crash_and_ask_again(scene: Scene, crash: Crash) -> Played:
     """A client's requests, of which the API's death at the point cuts one short."""
-    api, url = await scene.start_api(at)
+    api, url = await scene.start_api(crash.at)
     caller = Caller(scene, url)
     first = await caller.ask_all()
     if not caller.crashes:
@@ -84,11 +84,11 @@ async def test_an_api_killed_at_any_point_takes_what_is_asked_again_once(tmp_pat
             await Caller(scene, url).ask_all()
             await api.kill()
         effects = recorded(scene.folder / "effects-1")
-        points = [point for point in every_point(effects) if point.nth == 1 and changes(point.name)]
-        assert {"redis accept", "redis batch_key", "redis cancel"} <= {point.name for point in points}
-        results = [result async for result in stages.play_all(points, crash_and_ask_again)]
+        planned = [Crash(one) for one in every_point(effects) if one.nth == 1 and changes(one.name)]
+        assert {"redis accept", "redis batch_key", "redis cancel"} <= {crash.at.name for crash in planned}
+        results = [result async for result in stages.play_all(planned, crash_and_ask_again)]
     assert [str(result) for result in results if result.played.violations] == []
-    print(f"{len(points)} crash points of the API, {sum(one.played.reached for one in results)} reached")
+    print(f"{len(planned)} crash points of the API, {sum(one.played.reached for one in results)} reached")
     assert [
-        str(one) for one in results if not one.played.reached and "index-secret" not in one.point.name
+        str(one) for one in results if not one.played.reached and "index-secret" not in one.crash.at.name
     ] == []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.crashes import crashes
+from tests.crash.crashes import LEASED, MARKED, crashes
 from tests.crash.point import Point
 from tests.crash.scene import Scene
 from tests.servers import ValkeyServer
@@ -17,8 +17,6 @@ from tests.workers.rig import Json
 
 ONE_AT_A_TIME = {"login-otp": "concurrency = 1"}
 FIRST, SECOND = "+84901234567", "+84901234568"
-LEASED = Point("redis lease", "after", answer="batch")
-MARKED = Point("redis mark_sending", "after", answer="sending")
 
 pytestmark = pytest.mark.timeout(120)
 

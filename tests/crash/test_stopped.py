@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.crash.acts import stop
-from tests.crash.crashes import crashes
-from tests.crash.point import Point
+from tests.crash.crashes import LEASED, MARKED, crashes
+from tests.crash.point import Crash, Point
 
 
 def _before(name: str) -> Point:
@@ -18,8 +18,6 @@ def _before(name: str) -> Point:
 
 
 IMPORT = "http POST /api/campaigns/sandbox-login-otp/import"
-LEASED = Point("redis lease", "after", answer="batch")
-MARKED = Point("redis mark_sending", "after", answer="sending")
 ANSWERED = Point(IMPORT, "after", answer="200")
 
 STOPPED = {
@@ -48,7 +46,7 @@ STOPPED = {
 async def test_a_worker_that_wakes_up_too_late_changes_nothing(tmp_path: Path) -> None:
     async with crashes(tmp_path, at_once=len(STOPPED)) as stages:
         acts = [partial(stop, tries=tries) for _, tries in STOPPED.values()]
-        points = [point for point, _ in STOPPED.values()]
+        points = [Crash(point) for point, _ in STOPPED.values()]
         went = await asyncio.gather(*map(stages.play_at, range(len(acts)), points, acts))
     results = dict(zip(STOPPED, went, strict=True))
     assert {when: one.played.violations for when, one in results.items() if one.played.violations} == {}
