@@ -86,10 +86,11 @@ def _new_batch_id() -> BatchId:
 
 
 class Batches:
-    """The store's face to the import."""
+    """The store's face to the import. `worker`: whose heartbeat says that its batches are in hand."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, worker: str = "") -> None:
         self._db = database
+        self._worker = worker
 
     async def lease(self, campaign: CampaignConfig, account: AccountConfig) -> Batch | Nothing:
         """The next batch of the campaign, or when to ask again."""
@@ -108,6 +109,7 @@ class Batches:
             account.base_url,
             PROBE_PAUSE_MS,
             source_of(campaign, account),
+            self._worker,
         )
         word = reply[0].decode()
         if word == "batch":

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.message import BatchId, Call, MessageId
+from app.store.duties import keep_duty
 from app.store.records import seal_call
 
 if TYPE_CHECKING:
@@ -70,13 +71,7 @@ class Outcomes:
 
     async def hold_collector(self, source: str, owner: str, lease_ms: int) -> bool:
         """Whether this worker collects for the source until `lease_ms` from now."""
-        key = self._db.key("collector", source)
-        if await self._db.read("SET", key, owner, "NX", "PX", lease_ms):
-            return True
-        if await self._db.read("GET", key) != owner.encode():
-            return False
-        await self._db.read("PEXPIRE", key, lease_ms)
-        return True
+        return await keep_duty(self._db, f"collector:{source}", owner, lease_ms)
 
     async def release_collector(self, source: str, owner: str) -> None:
         """Lets another worker collect at once."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.secret import Secret
+from app.store.duties import take_duty
 
 if TYPE_CHECKING:
     from app.store.database import Database
@@ -51,9 +52,7 @@ class Tokens:
 
     async def may_make(self, account: str, owner: str) -> bool:
         """Whether this worker alone is to make a token now."""
-        return bool(
-            await self._db.read("SET", self._db.key("making", account), owner, "NX", "PX", MAKING_LEASE_MS)
-        )
+        return await take_duty(self._db, f"making:{account}", owner, MAKING_LEASE_MS)
 
     async def stop_making(self, account: str, owner: str) -> None:
         """Gives the right to make a token back, when making it failed."""

@@ -11,6 +11,7 @@ import pytest
 from app.message import MOVES, MessageId, State
 from app.secret import Secret
 from app.store import lua
+from app.store.duties import beat
 from app.store.faults import StoreUnavailableError
 from tests.store.desk import BOB, LOGIN, Desk, ids_of, numbers
 
@@ -133,6 +134,7 @@ async def test_a_fresh_token_is_never_dropped_for_an_older_ones_fault(desk: Desk
 
 
 async def test_the_pause_of_a_refused_secret_key_grows_to_its_bound_and_ends_with_a_token(desk: Desk) -> None:
+    await beat(desk.db, "w")
     assert await desk.tokens.may_make("main", "w")
     assert not await desk.tokens.may_make("main", "other")
     pauses = [(await desk.tokens.lock("main", "w"))[0] for _ in range(9)]

@@ -236,6 +236,11 @@ local function members_of(batch)
   return ids
 end
 
+-- Whether the worker's heartbeat was heard of late. One that has no name cannot be missed.
+local function is_alive(worker)
+  return not worker or worker == '' or redis.call('EXISTS', P .. 'alive:' .. worker) == 1
+end
+
 -- Gives the batch's place among the imports under way back.
 local function end_lease(batch, campaign)
   redis.call('ZREM', P .. 'leases', batch)
