@@ -31,7 +31,7 @@ async def test_a_worker_killed_at_any_point_loses_nothing_and_calls_nobody_twice
     assert len(reached) >= 0.9 * len(planned)
     slowest_s = max(result.played.settled_s for result in reached)
     print(
-        f"{len(reached)} of {len(planned)} crashes at {len(effects)} effects, settled in {slowest_s:.1f} s at the latest"
+        f"{len(reached)} of {len(planned)} crashes at {len(effects)} effects, settled within {slowest_s:.1f} s"
     )
 
 

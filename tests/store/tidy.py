@@ -28,7 +28,7 @@ _OF_THE_CONFIGURATION = frozenset(
 )
 """Kinds that live on: no more of them than campaigns, clients and accounts are configured."""
 _ENDING = frozenset({"e", "events", "by_number", "by_reference", "dead", "breaker", "idem", "rate", "number_rate",
-    "hour", "ceiling", "lone", "smaller", "locked", "making", "collector"})  # fmt: skip
+    "hour", "ceiling", "lone", "smaller", "locked", "making", "collector", "alive"})  # fmt: skip
 """Kinds that end by themselves."""
 
 
