@@ -83,12 +83,12 @@ async def test_a_fresh_token_is_never_dropped_for_an_older_ones_fault(desk: Desk
 
 
 async def test_the_pause_of_a_refused_secret_key_grows_to_its_bound_and_ends_with_a_token(desk: Desk) -> None:
-    assert await desk.tokens.may_make("main", "w")
-    assert not await desk.tokens.may_make("main", "other")
+    assert await desk.tokens.may_make("main", "w", lease_ms=60_000)
+    assert not await desk.tokens.may_make("main", "other", lease_ms=60_000)
     pauses = [(await desk.tokens.lock("main", "w"))[0] for _ in range(9)]
     assert pauses[:3] == [5_000, 10_000, 20_000]
     assert pauses[-1] == 600_000
     assert await desk.tokens.locked_for_ms("main") > 590_000
-    assert await desk.tokens.may_make("main", "other")
+    assert await desk.tokens.may_make("main", "other", lease_ms=60_000)
     await desk.tokens.store("main", Secret.of("x"), None, "other")
     assert await desk.tokens.locked_for_ms("main") == 0

@@ -160,7 +160,7 @@ async def test_a_success_between_lone_refusals_starts_the_count_again(desk: Desk
 async def test_each_refusal_of_a_held_campaign_is_counted(desk: Desk) -> None:
     await desk.accept()
     for made in range(3):
-        assert await desk.batches.probes_made("login-otp") == made
+        assert (await desk.batches.hold_of("login-otp")).probes == made
         await desk.batches.settle(await desk.sending(), "requeue", "0", hold="campaign_stopped")
 
 

@@ -21,6 +21,7 @@ redis.call('HDEL', P .. 'woken', campaign)
 local reason, until_ms = hold_of(campaign, account)
 if reason == 'paused' then return { 'held', reason, 5000 } end
 if reason and until_ms > NOW then return { 'held', reason, until_ms - NOW } end
+if reason and redis.call('SCARD', P .. 'under_way:' .. campaign) > 0 then return { 'held', reason, 1000 } end
 if redis.call('SCARD', P .. 'under_way:' .. campaign) >= tonumber(ARGV[5]) then return { 'busy' } end
 
 local smaller = tonumber(redis.call('GET', P .. 'smaller:' .. campaign) or size)
@@ -110,7 +111,7 @@ if ceiling > 0 then
   redis.call('PEXPIRE', hour, 3660000)
 end
 redis.call('HSET', P .. 'b:' .. batch, 'st', 'leased', 'ca', campaign, 'ac', account, 'pc', ARGV[9], 'url', ARGV[10],
-  'so', ARGV[12], 'ms', table.concat(members, ' '))
+  'so', ARGV[12], 'ms', table.concat(members, ' '), 'pr', probe and '1' or '')
 redis.call('ZADD', P .. 'leases', NOW + lease_ms, batch)
 redis.call('SADD', P .. 'under_way:' .. campaign, batch)
 redis.call('HSET', P .. 'sources', ARGV[12], campaign)

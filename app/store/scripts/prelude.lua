@@ -86,7 +86,10 @@ local function emit(id, kind)
   if destination then
     redis.call('HSET', key, 'st', 'pending', 'd', destination, 'na', NOW)
     redis.call('ZADD', P .. 'push:' .. destination, NOW, event)
+    -- What was never delivered ends with its record, which no script sees: here its place in the list ends too.
+    redis.call('ZREMRANGEBYSCORE', P .. 'pending:' .. client, '-inf', NOW - keep_ms)
     redis.call('ZADD', P .. 'pending:' .. client, NOW, event)
+    at_least(P .. 'pending:' .. client, keep_ms)
     reschedule(destination)
     wake_push()
   else
