@@ -53,9 +53,8 @@ class Tokens:
         return bool(await self._db.read("SET", self._db.key("making", account), owner, "NX", "PX", lease_ms))
 
     async def stop_making(self, account: str, owner: str) -> None:
-        """Gives the right to make a token back, when making it failed."""
-        if await self._db.read("GET", self._db.key("making", account)) == owner.encode():
-            await self._db.read("DEL", self._db.key("making", account))
+        """Gives the right to make a token back, when making it failed or was not needed."""
+        await self._db.run("stop_making", account, owner)
 
     async def store(self, account: str, token: Secret, expires_at_ms: int | None, owner: str) -> None:
         """Keeps a new token for all."""

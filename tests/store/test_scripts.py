@@ -14,7 +14,7 @@ from app.store import lua
 from app.store.faults import StoreUnavailableError
 from tests.store.desk import Desk
 
-SCRIPTS = ("drop_token", "store_token", "lock_account")
+SCRIPTS = ("drop_token", "store_token", "stop_making", "lock_account")
 _FOLDER = Path(lua.__file__).parent / "scripts"
 
 
@@ -80,6 +80,14 @@ async def test_a_fresh_token_is_never_dropped_for_an_older_ones_fault(desk: Desk
     third = await desk.tokens.get("main")
     assert third is not None
     assert third.generation not in {old.generation, new.generation}
+
+
+async def test_the_right_to_make_a_token_is_ended_by_its_owner_alone(desk: Desk) -> None:
+    assert await desk.tokens.may_make("main", "w", lease_ms=60_000)
+    await desk.tokens.stop_making("main", "other")
+    assert not await desk.tokens.may_make("main", "other", lease_ms=60_000)
+    await desk.tokens.stop_making("main", "w")
+    assert await desk.tokens.may_make("main", "other", lease_ms=60_000)
 
 
 async def test_the_pause_of_a_refused_secret_key_grows_to_its_bound_and_ends_with_a_token(desk: Desk) -> None:
