@@ -25,7 +25,8 @@ SENDING_MARGIN_MS = 5_000
 """By how much the lease of an import outlasts the provider's timeout."""
 EXPIRY_MARGIN_MS = 200
 """A message that expires sooner than this is not put on the wire any more."""
-PROBE_PAUSE_MS = 2_000
+PROBE_PAUSE_MS = 5_000
+"""After so long without an answer to a probe another goes out: its worker may be gone."""
 LONE_REJECTIONS = 3
 """So many lone contacts refused with no success between are not the contacts' fault."""
 SMALLER_FOR_MS = 600_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from app.store.batches import PROBE_PAUSE_MS
 from tests.store.desk import ALICE, BOB, LOGIN, Desk, ids_of, numbers
 
 SCRIPTS = ("renew_lease",)
@@ -33,15 +34,17 @@ async def test_a_batch_that_waits_keeps_its_lease_and_one_that_is_sent_or_overdu
     assert await desk.dump() == held
 
 
-async def test_one_probe_at_a_time_goes_out_however_long_it_takes(desk: Desk) -> None:
+async def test_a_probe_is_followed_by_another_when_it_was_not_answered_for_seconds(desk: Desk) -> None:
     for number in numbers(3):
         await desk.accept(number)
     await _held(desk)
-    probe = await desk.sending()
-    assert probe.probe
-    await desk.db.read("HSET", desk.db.key("hold", "login-otp"), "next", 1)
+    assert (await desk.sending()).probe
     nothing = await desk.no_lease()
-    assert (nothing.held, nothing.wait_ms) == ("campaign_stopped", 1000)
+    assert nothing.held == "campaign_stopped"
+    assert nothing.wait_ms is not None
+    assert 4_000 < nothing.wait_ms <= PROBE_PAUSE_MS
+    await desk.db.read("HSET", desk.db.key("hold", "login-otp"), "next", 1)
+    assert (await desk.sending()).probe
 
 
 async def test_imports_that_were_under_way_when_the_hold_began_do_not_make_its_pause_grow(
@@ -62,4 +65,13 @@ async def test_what_goes_back_to_the_queue_keeps_its_place_in_it(desk: Desk) -> 
     batch = await desk.sending(ONE)
     await desk.accept(BOB)
     await desk.batches.settle(batch, "requeue", "0")
+    assert ids_of(await desk.lease(ONE)) == [first]
+
+
+async def test_what_an_ambiguous_import_carried_goes_again_in_its_old_place(desk: Desk) -> None:
+    first = await desk.accept(ALICE)
+    batch = await desk.sending(ONE)
+    await desk.batches.settle(batch, "ambiguous", "read timeout")
+    await desk.accept(BOB)
+    await desk.outcomes.reconcile(batch.batch_id, "retry")
     assert ids_of(await desk.lease(ONE)) == [first]

@@ -21,7 +21,6 @@ redis.call('HDEL', P .. 'woken', campaign)
 local reason, until_ms = hold_of(campaign, account)
 if reason == 'paused' then return { 'held', reason, 5000 } end
 if reason and until_ms > NOW then return { 'held', reason, until_ms - NOW } end
-if reason and redis.call('SCARD', P .. 'under_way:' .. campaign) > 0 then return { 'held', reason, 1000 } end
 if redis.call('SCARD', P .. 'under_way:' .. campaign) >= tonumber(ARGV[5]) then return { 'busy' } end
 
 local smaller = tonumber(redis.call('GET', P .. 'smaller:' .. campaign) or size)
