@@ -110,7 +110,7 @@ class Pusher:
             attempt=event.attempts + 1,
             status=attempt.status,
             error=attempt.error,
-            retry_in_s=round(retry_in_ms / 1000, 1) if verdict == "retry" else None,
+            retry_in_s=retry_in_ms / 1000 if verdict == "retry" else None,
         )
 
     async def _written(

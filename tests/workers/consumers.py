@@ -73,11 +73,11 @@ class Consumer(Destination):
         return {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
 
     def ids(self) -> list[str]:
-        return [self.headers(index)["webhook-id"] for index in range(len(self.times))]
+        return [self.headers(index)["webhook-id"] for index in range(len(self.requests))]
 
     def check_signatures(self) -> None:
         """Each request verifies by the public library."""
-        for index in range(len(self.times)):
+        for index in range(len(self.requests)):
             Webhook(SIGNING_SECRET).verify(self.requests[index][1], self.headers(index))
 
 

@@ -203,6 +203,16 @@ class Rig:
         return [call for call in (await self.provider())["calls"] if call["number"] in (number, national)]
 
 
+def said(rig: Rig, phrase: str, **fields: object) -> list[Json]:
+    """Lines of the workers' logs with that phrase and these fields, oldest first."""
+    lines = [json.loads(line) for line in rig.logs().splitlines() if line.endswith("}")]
+    return [
+        line
+        for line in sorted(lines, key=lambda line: line["timestamp"])
+        if line["event"] == phrase and all(line.get(name) == value for name, value in fields.items())
+    ]
+
+
 async def until(come: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
     """Waits for a condition that no event tells of."""
     give_up = time.monotonic() + patience_s

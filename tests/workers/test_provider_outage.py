@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import time
 
@@ -12,20 +11,10 @@ import pytest
 from app.message import MessageId
 from tests.workers.conftest import MakeRig
 from tests.workers.gateway import gateway
-from tests.workers.rig import Json, Rig, until
+from tests.workers.rig import Rig, said, until
 
 OUTAGE_S = float(os.environ.get("OUTAGE_S", "10"))
 """`OUTAGE_S=600` plays an outage of ten minutes."""
-
-
-def said(rig: Rig, phrase: str, **fields: object) -> list[Json]:
-    """Lines of the workers' logs with that phrase and these fields, oldest first."""
-    lines = [json.loads(line) for line in rig.logs().splitlines() if line.endswith("}")]
-    return [
-        line
-        for line in sorted(lines, key=lambda line: line["timestamp"])
-        if line["event"] == phrase and all(line.get(name) == value for name, value in fields.items())
-    ]
 
 
 def number(n: int) -> str:
