@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from app.secret import Secret
 from app.store.batches import PROBE_PAUSE_MS
 from tests.store.desk import ALICE, BOB, LOGIN, Desk, ids_of, numbers
 
@@ -75,3 +76,19 @@ async def test_what_an_ambiguous_import_carried_goes_again_in_its_old_place(desk
     await desk.accept(BOB)
     await desk.outcomes.reconcile(batch.batch_id, "retry")
     assert ids_of(await desk.lease(ONE)) == [first]
+
+
+async def test_an_account_stays_locked_until_a_token_is_made_and_is_tried_with_one_message(
+    desk: Desk,
+) -> None:
+    for number in numbers(3):
+        await desk.accept(number)
+    await desk.tokens.lock("main", "worker")
+    assert (await desk.no_lease()).held == "account_locked"
+    await desk.db.read("HSET", desk.db.key("locked", "main"), "until", 1)
+    assert len((await desk.lease()).members) == 1
+    assert (await desk.batches.expire(LOGIN, most=10)) == (0, "account_locked")
+    assert (await desk.campaigns.status(LOGIN, ["checkout"])).reason == "account_locked"
+    await desk.tokens.store("main", Secret.of("x"), None, "worker")
+    assert (await desk.campaigns.status(LOGIN, ["checkout"])).state == "running"
+    assert len((await desk.lease()).members) == 2

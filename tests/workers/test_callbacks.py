@@ -234,14 +234,18 @@ async def test_one_hanging_consumer_among_fifty_delays_no_other(post: Office) ->
     async with AsyncExitStack() as stack:
         others = [await stack.enter_async_context(consuming()) for _ in range(49)]
         await _delays_s(post, others, 1)
-        without = statistics.quantiles(await _delays_s(post, others, 6), n=100)[98]
+        without = statistics.quantiles(await _delays_s(post, others, 6), n=100)
         stuck = await stack.enter_async_context(listening(Destination(script=hang)))
         held = [await post.event_for(stuck) for _ in range(40)]
         await until(lambda: len(stuck.requests) >= 32, "it hangs")
-        beside = statistics.quantiles(await _delays_s(post, others, 6), n=100)[98]
+        beside = statistics.quantiles(await _delays_s(post, others, 6), n=100)
         assert (await post.delivery(held[0][0])).state is CallbackState.PENDING
-    print(f"p99 of 49 consumers: {without * 1000:.0f} ms alone, {beside * 1000:.0f} ms beside one that hangs")
-    assert beside < max(0.8, 3 * without)
+    for share in (50, 99):
+        alone_s, beside_s = without[share - 1], beside[share - 1]
+        print(
+            f"p{share} of 49 consumers: {alone_s * 1000:.0f} ms alone, {beside_s * 1000:.0f} ms beside one that hangs"
+        )
+        assert beside_s < max(TIMEOUT_S * (0.25 if share == 50 else 0.8), 3 * alone_s)
 
 
 async def test_a_killed_and_a_stopped_worker_s_deliveries_go_out_through_another_under_their_ids(

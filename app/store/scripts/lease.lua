@@ -104,7 +104,9 @@ while #members < size and #ready > 0 and looked < 4 * size + 8 do
 end
 if #members == 0 then return { 'wait', 1 } end
 
-if probe then redis.call('HSET', P .. 'hold:' .. campaign, 'next', NOW + tonumber(ARGV[11])) end
+if probe and reason ~= 'account_locked' then
+  redis.call('HSET', P .. 'hold:' .. campaign, 'next', NOW + tonumber(ARGV[11]))
+end
 if ceiling > 0 then
   redis.call('HINCRBY', hour, minute, #members)
   redis.call('PEXPIRE', hour, 3660000)

@@ -256,7 +256,7 @@ local function hold_of(campaign, account)
   local paused = redis.call('HGET', P .. 'pause:' .. campaign, 'at')
   if paused then return 'paused', math.huge end
   local locked = redis.call('HGET', P .. 'locked:' .. account, 'until')
-  if locked and tonumber(locked) > NOW then return 'account_locked', tonumber(locked) end
+  if locked then return 'account_locked', tonumber(locked) end
   local h = redis.call('HMGET', P .. 'hold:' .. campaign, 'reason', 'next')
   if h[1] then return h[1], tonumber(h[2]) end
   return nil, 0
