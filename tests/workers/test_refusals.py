@@ -106,6 +106,9 @@ async def test_a_provider_that_refuses_every_contact_costs_three_of_them_and_no_
         assert time.monotonic() < give_up
         await asyncio.sleep(0.02)
     assert await rig.database.read("HGET", hold, "reason") == b"campaign_invalid"
+    sizes = [one["contacts"] for one in await imports(rig)]
+    print(f"imports of 32 contacts that are all refused: {sizes}")
+    assert sum(sizes) <= 32 + 16 + 8 + 4 + 2 + 2 + 2 + 1 + 2
     await rig.mend("malformed_contacts")
     ended = await ends(rig, sent)
     assert ended.count("rejected: invalid_contact") == 3
