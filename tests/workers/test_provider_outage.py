@@ -13,7 +13,7 @@ from tests.workers.conftest import MakeRig
 from tests.workers.gateway import gateway
 from tests.workers.rig import Rig, said, until
 
-OUTAGE_S = float(os.environ.get("OUTAGE_S", "10"))
+OUTAGE_S = float(os.environ.get("OUTAGE_S", "8"))
 """`OUTAGE_S=600` plays an outage of ten minutes."""
 
 
@@ -124,7 +124,7 @@ async def test_one_worker_of_many_asks_for_a_token_and_a_refused_secret_key_is_a
     sent = [await rig.send(f"+849012345{n:02d}", ("login-otp", "order-notice")[n % 2]) for n in range(40)]
     refused = "secret key refused: mend [provider.accounts] secret_key"
     for refusals in (1, 2):
-        await until(lambda n=refusals: len(said(rig, refused)) == n, "the key is refused")  # type: ignore[misc]
+        await until(lambda n=refusals: len(said(rig, refused)) >= n, "the key is refused")  # type: ignore[misc]
         await asyncio.sleep(1.5)
         assert (await rig.provider())["counts"]["token_requests"] == refusals
         if refusals == 2:

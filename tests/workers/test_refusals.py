@@ -122,7 +122,7 @@ async def test_a_provider_that_breaks_on_every_import_makes_a_few_messages_ambig
     await rig.fault("error_before", status=502)
     codes = await at_once(rig, numbers(80, 15))
     notices = await at_once(rig, numbers(80, 16), "order-notice")
-    await asyncio.sleep(4)
+    await asyncio.sleep(3)
     made = await imports(rig)
     by_campaign = {
         name: sum(one["campaign_id"] == settings.campaign_id for one in made)
@@ -135,7 +135,7 @@ async def test_a_provider_that_breaks_on_every_import_makes_a_few_messages_ambig
     given_up = told.count("undetermined: ambiguous_import")
     took_s = time.monotonic() - mended
     print(
-        f"imports in 4 s of an outage: {by_campaign}; {given_up} of 80 notices given up; out in {took_s:.1f} s"
+        f"imports in 3 s of an outage: {by_campaign}; {given_up} of 80 notices given up; out in {took_s:.1f} s"
     )
     assert max(by_campaign.values()) <= 4 + 8
     assert given_up <= 4 * 10 + 8
