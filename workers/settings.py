@@ -136,7 +136,15 @@ async def start_crew(ctx: Context, config: Config) -> None:
     ctx["parts"], ctx["crew"] = parts, crew
     ctx["probes"] = await serve_probes(parts, crew)
     keepers = {
-        name: TokenKeeper(name, client, parts.tokens, owner=parts.owner, metrics=parts.metrics, crew=crew)
+        name: TokenKeeper(
+            name,
+            client,
+            parts.tokens,
+            owner=parts.owner,
+            timeout_s=config.accounts[name].timeout.total_seconds(),
+            metrics=parts.metrics,
+            crew=crew,
+        )
         for name, client in parts.clients.items()
     }
     await beat(parts.database, parts.owner)

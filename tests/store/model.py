@@ -210,8 +210,9 @@ class Model:
             self.move(one, State.SUBMITTING)
             one.batch = batch
             self.claims[one.number] = one.id
+        probe = self.campaigns.held(campaign, self.now_ms)[0] is not None
         self.campaigns.leased(campaign, len(chosen), self.now_ms)
-        self.lots[batch] = Lot(batch, campaign, source, list(picked), self.now_ms + LEASE_MS)
+        self.lots[batch] = Lot(batch, campaign, source, list(picked), self.now_ms + LEASE_MS, probe)
 
     def under_way(self, campaign: str) -> int:
         """Imports of the campaign that have a lease."""
@@ -261,7 +262,7 @@ class Model:
             lot.state, lot.partial = "ambiguous", tally.taken > 0
         else:
             del self.lots[batch]
-        self.campaigns.heard(lot.campaign.name, hold, self.now_ms + probe_after_ms)
+        self.campaigns.heard(lot.campaign.name, hold, self.now_ms + probe_after_ms, probe=lot.probe)
         if lone:
             self.campaigns.refused_alone(lot.campaign.name, self.now_ms, probe_after_ms, LONE_REJECTIONS)
         return tally
@@ -280,10 +281,10 @@ class Model:
         self._never_called(one, lot.id)
         if others == "missing" and earlier:
             # The provider skips a number whose call is unfinished: it is asked again when that call has ended.
-            self.requeue(one, self.now_ms)
+            self.requeue(one, one.due_ms)
             self.claims[one.number] = earlier[0].id
         elif others == "requeue":
-            self.requeue(one, self.now_ms + int(argument))
+            self.requeue(one, self.now_ms + int(argument) if int(argument) else one.due_ms)
         else:
             self.finish_uncalled(one, State.REJECTED, "not_accepted" if others == "missing" else argument)
             return "rejected"

@@ -83,9 +83,8 @@ class Campaigns:
         """The reason, and until when nothing goes at all; then one lone probe may."""
         if campaign.name in self.paused:
             return "paused", math.inf
-        locked_until_ms = self.locked.get(campaign.account, (0, 0))[1]
-        if locked_until_ms > now_ms:
-            return "account_locked", locked_until_ms
+        if campaign.account in self.locked:
+            return "account_locked", self.locked[campaign.account][1]
         hold = self.holds.get(campaign.name)
         return (None, 0) if hold is None else (hold.reason, hold.probe_at_ms)
 
@@ -123,19 +122,19 @@ class Campaigns:
 
     def leased(self, campaign: CampaignConfig, messages: int, now_ms: int) -> None:
         """A batch was given: a probe pushes the next one back, and the hour's calls are counted."""
-        if campaign.name in self.holds:
+        if campaign.name in self.holds and campaign.account not in self.locked:
             self.holds[campaign.name].probe_at_ms = now_ms + PROBE_PAUSE_MS
         if campaign.max_per_hour:
             hours = self.hours.setdefault(campaign.name, {})
             hours[now_ms // 60_000] = hours.get(now_ms // 60_000, 0) + messages
             self.hours_end_ms[campaign.name] = now_ms + HOUR_MS + 60_000
 
-    def heard(self, campaign: str, word: str, probe_at_ms: int) -> None:
-        """What an import's answer said of the campaign: nothing, `release`, or why it is held."""
+    def heard(self, campaign: str, word: str, probe_at_ms: int, *, probe: bool) -> None:
+        """What an answer said of the campaign: nothing, `release`, or why it is held; then probes alone are heard."""
         if word == "release":
             self.holds.pop(campaign, None)
             self.lone.pop(campaign, None)
-        elif word:
+        elif word and (probe or campaign not in self.holds):
             hold = self.holds.setdefault(campaign, Hold(word, probe_at_ms))
             hold.reason, hold.probe_at_ms, hold.found = word, probe_at_ms, hold.found + 1
 
@@ -144,7 +143,7 @@ class Campaigns:
         count = self.lone.get(campaign, (0, 0))[0] + 1
         self.lone[campaign] = (count, now_ms + HOUR_MS)
         if count >= most:
-            self.heard(campaign, "campaign_invalid", now_ms + probe_after_ms)
+            self.heard(campaign, "campaign_invalid", now_ms + probe_after_ms, probe=True)
 
     def key_refused(self, account: str, now_ms: int) -> None:
         """The account's secret key was refused: a pause that grows."""

@@ -98,7 +98,7 @@ class WholeModel(Model):
         retried, undetermined = 0, 0
         for one in list(self.members(lot)):
             if policy == "retry" and one.expires_ms > self.now_ms:
-                self.requeue(one, self.now_ms)
+                self.requeue(one, one.due_ms)
                 retried += 1
             else:
                 self.finish(one, State.UNDETERMINED, "ambiguous_import")

@@ -15,7 +15,7 @@ from app.store.duties import beat
 from app.store.faults import StoreUnavailableError
 from tests.store.desk import BOB, LOGIN, Desk, ids_of, numbers
 
-SCRIPTS = ("drop_token", "store_token", "lock_account")
+SCRIPTS = ("drop_token", "store_token", "stop_making", "lock_account")
 _FOLDER = Path(lua.__file__).parent / "scripts"
 
 
@@ -133,14 +133,23 @@ async def test_a_fresh_token_is_never_dropped_for_an_older_ones_fault(desk: Desk
     assert third.generation not in {old.generation, new.generation}
 
 
+async def test_the_right_to_make_a_token_is_ended_by_its_owner_alone(desk: Desk) -> None:
+    await beat(desk.db, "w")
+    assert await desk.tokens.may_make("main", "w", lease_ms=60_000)
+    await desk.tokens.stop_making("main", "other")
+    assert not await desk.tokens.may_make("main", "other", lease_ms=60_000)
+    await desk.tokens.stop_making("main", "w")
+    assert await desk.tokens.may_make("main", "other", lease_ms=60_000)
+
+
 async def test_the_pause_of_a_refused_secret_key_grows_to_its_bound_and_ends_with_a_token(desk: Desk) -> None:
     await beat(desk.db, "w")
-    assert await desk.tokens.may_make("main", "w")
-    assert not await desk.tokens.may_make("main", "other")
+    assert await desk.tokens.may_make("main", "w", lease_ms=60_000)
+    assert not await desk.tokens.may_make("main", "other", lease_ms=60_000)
     pauses = [(await desk.tokens.lock("main", "w"))[0] for _ in range(9)]
     assert pauses[:3] == [5_000, 10_000, 20_000]
     assert pauses[-1] == 600_000
     assert await desk.tokens.locked_for_ms("main") > 590_000
-    assert await desk.tokens.may_make("main", "other")
+    assert await desk.tokens.may_make("main", "other", lease_ms=60_000)
     await desk.tokens.store("main", Secret.of("x"), None, "other")
     assert await desk.tokens.locked_for_ms("main") == 0

@@ -145,7 +145,7 @@ async def test_of_a_batch_that_was_never_sent_nothing_was_taken_refused_or_may_h
     message_id = await desk.accept()
     batch = await desk.lease()
     before = await desk.dump()
-    settled = await desk.batches.settle(batch, fate, "0", taken={message_id: "call-1"} if taken else None)
+    settled = await desk.batches.settle(batch, fate, "0", taken={message_id: "call-1"} if taken else {})
     if fate == "requeue" and not taken:
         assert settled is not None
         assert await desk.state(message_id) == ("queued", None)
@@ -177,7 +177,7 @@ async def test_a_success_between_lone_refusals_starts_the_count_again(desk: Desk
 async def test_each_refusal_of_a_held_campaign_is_counted(desk: Desk) -> None:
     await desk.accept()
     for made in range(3):
-        assert await desk.batches.probes_made("login-otp") == made
+        assert (await desk.batches.hold_of("login-otp")).probes == made
         await desk.batches.settle(await desk.sending(), "requeue", "0", hold="campaign_stopped")
 
 

@@ -112,13 +112,15 @@ while #members < size and #ready > 0 and looked < 4 * size + 8 do
 end
 if #members == 0 then return { 'wait', 1 } end
 
-if probe then redis.call('HSET', P .. 'hold:' .. campaign, 'next', NOW + tonumber(ARGV[11])) end
+if probe and reason ~= 'account_locked' then
+  redis.call('HSET', P .. 'hold:' .. campaign, 'next', NOW + tonumber(ARGV[11]))
+end
 if ceiling > 0 then
   redis.call('HINCRBY', hour, minute, #members)
   redis.call('PEXPIRE', hour, 3660000)
 end
 redis.call('HSET', P .. 'b:' .. batch, 'st', 'leased', 'ca', campaign, 'ac', account, 'pc', ARGV[9], 'url', ARGV[10],
-  'so', ARGV[12], 'ms', table.concat(members, ' '), 'w', ARGV[13])
+  'so', ARGV[12], 'ms', table.concat(members, ' '), 'w', ARGV[13], 'pr', probe and '1' or '')
 redis.call('ZADD', P .. 'leases', NOW + lease_ms, batch)
 redis.call('SADD', P .. 'under_way:' .. campaign, batch)
 redis.call('HSET', P .. 'sources', ARGV[12], campaign)

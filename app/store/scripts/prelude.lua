@@ -86,7 +86,10 @@ local function emit(id, kind)
   if destination then
     redis.call('HSET', key, 'st', 'pending', 'd', destination, 'na', NOW)
     redis.call('ZADD', P .. 'push:' .. destination, NOW, event)
+    -- What was never delivered ends with its record, which no script sees: here its place in the list ends too.
+    redis.call('ZREMRANGEBYSCORE', P .. 'pending:' .. client, '-inf', NOW - keep_ms)
     redis.call('ZADD', P .. 'pending:' .. client, NOW, event)
+    at_least(P .. 'pending:' .. client, keep_ms)
     reschedule(destination)
     wake_push()
   else
@@ -263,7 +266,7 @@ local function hold_of(campaign, account)
   local paused = redis.call('HGET', P .. 'pause:' .. campaign, 'at')
   if paused then return 'paused', math.huge end
   local locked = redis.call('HGET', P .. 'locked:' .. account, 'until')
-  if locked and tonumber(locked) > NOW then return 'account_locked', tonumber(locked) end
+  if locked then return 'account_locked', tonumber(locked) end
   local h = redis.call('HMGET', P .. 'hold:' .. campaign, 'reason', 'next')
   if h[1] then return h[1], tonumber(h[2]) end
   return nil, 0
