@@ -28,6 +28,7 @@ _LARGEST_GROUP = 128
 _MOST_WAITING = 10_000
 _LONGEST_WAIT_S = 2.0
 """What waited longer for the groups before it is not sent: its caller learns surely that nothing was written."""
+_CLOSE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Committer:
         """Waits for the group under way."""
         if self._task is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._task, timeout=10)
+                await asyncio.wait_for(self._task, timeout=_CLOSE_S)
         await self._client.aclose()
 
     async def _drain(self) -> None:
