@@ -106,6 +106,7 @@ class _Patience(Retry):
             if isinstance(error, AuthenticationError):
                 raise error
             if not said:
+                configure_logging()  # arq's command has just set up its own
                 log.warning("redis is away, waiting for it", task="start", error=str(unavailable(error)))
             said = True
             await fail(error)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from app.store.connection import ANSWER_TIMEOUT_S
+from app.store.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S
 from app.store.faults import OutcomeUnknownError, StoreError, StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -101,7 +101,10 @@ class Committer:
     async def _send(self, group: list[_Call]) -> None:
         pool = self._client.connection_pool
         try:
-            connection = await pool.get_connection()
+            async with asyncio.timeout(
+                CONNECT_TIMEOUT_S
+            ):  # the library's own deadline ends before the handshake
+                connection = await pool.get_connection()
         except (RedisError, OSError, TimeoutError):
             for call in group:
                 call.fail(StoreUnavailableError("redis cannot be reached"))

@@ -63,11 +63,19 @@ class Caller:
         self.posts.append(post)
         return post
 
+    async def until_taken(self) -> Post:
+        """Sends, again and again, until a message is accepted."""
+        while (post := await self.send()).kind != "202":  # noqa: ASYNC110  it tells no other way
+            await asyncio.sleep(0.1)
+        return post
+
     async def _post(self, mine: int, body: dict[str, str]) -> tuple[str, dict[str, Any], str | None]:
         for turn in range(len(self.urls)):
             url = self.urls[(mine + turn) % len(self.urls)]
             try:
                 async with self.session.post(f"{url}/v1/messages", json=body) as answer:
+                    if answer.status not in (202, 503):
+                        return str(answer.status), {}, None
                     said = await answer.json(content_type=None)
                     kind = "202" if answer.status == 202 else str(said["type"]).rpartition("/")[2]
                     return kind, said, answer.headers.get("retry-after")

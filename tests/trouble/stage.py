@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import json
 import os
 import signal
@@ -48,9 +49,9 @@ class Process:
         return f"http://127.0.0.1:{self.port}"
 
     def log(self) -> list[Json]:
-        """Its lines so far; one that is no JSON object is shown as `{"event": line}`."""
+        """Its lines so far, without what arq writes before our logs are set up."""
         lines = self.log_file.read_text().splitlines()
-        return [json.loads(line) if line.startswith("{") else {"event": line} for line in lines]
+        return [json.loads(line) for line in lines if line.startswith("{")]
 
     def said(self, phrase: str) -> list[Json]:
         return [line for line in self.log() if line["event"] == phrase]
@@ -80,26 +81,34 @@ class Stage:
         self.sandbox = sandbox
         self.receiver = receiver
         self.processes: list[Process] = []
+        self._numbers = itertools.count(1)
         self._folder = folder
         self.file = folder / "relay.toml"
 
-    def configure(self, receiver_url: str, *, account: str = "", **campaigns: str) -> None:
-        more = {name.replace("_", "-"): lines for name, lines in campaigns.items()}
+    def configure(self, receiver_url: str, **changes: str) -> None:
+        """Writes the file; `timeout` of the account, `linger` and `login` (lines) of `login-otp` are changed."""
+        more = {"login-otp": changes["login"]} if "login" in changes else {}
         text = relay_toml(self.server.url, str(self.sandbox.base_url).rstrip("/"), receiver_url, more)
         text = text.replace("c1" * 32, hashlib.sha256(API_KEY.encode()).hexdigest())
-        if account:
-            text = text.replace('timeout = "2s"\n\n', f"{account}\n\n", 1)
+        for name, usual in (("timeout", "2s"), ("linger", "5ms")):
+            if name in changes:
+                text = text.replace(f'{name} = "{usual}"', f'{name} = "{changes[name]}"', 1)
         self.file.write_text(text)
         parse_config(text, file="relay.toml", env={})
 
     async def start(self, kind: str, *argv: str, port: int = 0) -> Process:
-        log_file = self._folder / f"{kind}-{len(self.processes)}.log"
+        name = f"{kind} {next(self._numbers)}"
+        log_file = self._folder / f"{name}.log"
         env = {**os.environ, "RELAY_CONFIG": str(self.file), "RELAY_LOG_FORMAT": "json"}
         with log_file.open("wb") as log:
             started = await asyncio.create_subprocess_exec(*argv, stderr=log, stdout=log, env=env)
-        process = Process(f"{kind} {len(self.processes)}", started, log_file, port)
+        process = Process(name, started, log_file, port)
         self.processes.append(process)
         return process
+
+    async def api_and_workers(self, *commands: tuple[str, ...]) -> tuple[Process, ...]:
+        """An API and a worker for each command (empty: `otp-relay worker`), started side by side."""
+        return tuple(await asyncio.gather(self.api(), *(self.worker(*argv) for argv in commands)))
 
     async def worker(self, *argv: str, ready: bool = True) -> Process:
         """`otp-relay worker`, or another command; ready when it is given back, unless not asked for."""

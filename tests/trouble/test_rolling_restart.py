@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 
@@ -21,8 +22,8 @@ async def test_a_rolling_restart_of_every_process_fails_no_post_and_delays_no_me
     set_stage: SetStage,
 ) -> None:
     stage = await set_stage()
-    apis = [await stage.api(), await stage.api()]
-    workers = [await stage.worker(), await stage.worker()]
+    apis = await asyncio.gather(stage.api(), stage.api())
+    workers = await asyncio.gather(stage.worker(), stage.worker())
     stops_s: dict[str, float] = {}
     started = time.monotonic()
     async with calling([api.url for api in apis], per_second=PER_SECOND) as caller:
