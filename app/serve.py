@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-DRAIN_S = 1.0
-"""How long open connections may still bring a request after the signal; less, if all are gone."""
+QUIET_S, DRAIN_S = 1.0, 5.0
+"""Open connections may still bring requests until none came for so long, and at most so long, after the signal."""
 GRACE_S = 6
 """How long requests under way may take after that."""
+_CLOSED_S = 0.01
 
 
 class _Server(uvicorn.Server):
@@ -48,21 +49,32 @@ class _Server(uvicorn.Server):
         self._stop_taking()
         await self._close_listeners(sockets or [])
         self._close_after_next_answer()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_S):
-                while self.server_state.connections and not self.force_exit:  # noqa: ASYNC110  it tells no other way
-                    await asyncio.sleep(0.02)
+        await self._until_quiet()
         await super().shutdown(sockets)
 
     async def _close_listeners(self, listeners: list[socket.socket]) -> None:
         """A connection that the kernel has accepted for us is served: closing its listener would reset it."""
-        last = [connection for listener in listeners for connection in _waiting_on(listener)]
+        spare = [listener.dup() for listener in listeners]
         for server in self.servers:
             server.close()
         for listener in listeners:
             listener.close()
+        await asyncio.sleep(_CLOSED_S)  # from here on the spare ones alone keep the port open
+        last = []
+        for listener in spare:
+            listener.setblocking(False)
+            last += list(_waiting_on(listener))
+            listener.close()
         for connection in last:
             await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+
+    async def _until_quiet(self) -> None:
+        now = asyncio.get_running_loop().time
+        give_up, answered, since = now() + DRAIN_S, self.server_state.total_requests, now()
+        while self.server_state.connections and not self.force_exit and now() < min(give_up, since + QUIET_S):
+            await asyncio.sleep(0.02)
+            if self.server_state.total_requests != answered:
+                answered, since = self.server_state.total_requests, now()
 
     def _protocol(self) -> HttpToolsProtocol:
         return HttpToolsProtocol(self.config, self.server_state, self.lifespan.state)

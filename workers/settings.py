@@ -29,6 +29,7 @@ from app.store.connection import connect
 from app.store.database import unavailable
 from app.store.faults import StoreError
 from app.store.jobs import QUEUE
+from app.store.opening import LOGIN_REFUSED
 from app.telemetry.logs import configure_logging
 from workers.arq_loop import Context, functions
 from workers.life import live
@@ -83,9 +84,6 @@ def run_worker(config: Config) -> int:
     except SystemExit as error:
         print(error, file=sys.stderr)
         return 1
-    except RedisError as error:
-        print(f"otp-relay worker: {unavailable(error)}", file=sys.stderr)
-        return 1
     finally:
         loop.close()
     return 0
@@ -104,7 +102,7 @@ class _Patience(Retry):
         async def failed(error: RedisError) -> None:
             nonlocal said
             if isinstance(error, AuthenticationError):
-                raise error
+                raise SystemExit(f"otp-relay worker: {LOGIN_REFUSED}")
             if not said:
                 configure_logging()  # arq's command has just set up its own
                 log.warning("redis is away, waiting for it", task="start", error=str(unavailable(error)))

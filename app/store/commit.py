@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import BusyLoadingError, NoScriptError, RedisError, ResponseError
 
 from app.store.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S
-from app.store.faults import OutcomeUnknownError, StoreError, StoreUnavailableError
+from app.store.faults import OutcomeUnknownError, StoreError, StoreUnavailableError, refused
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
@@ -112,8 +112,10 @@ class Committer:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 await self._exchange(connection, group)
-        except (RedisError, OSError, TimeoutError):
+        except (RedisError, OSError, TimeoutError) as error:
             await connection.disconnect(nowait=True)
+            if isinstance(error, BusyLoadingError):  # it ends once: what follows the first may have been run
+                group[0].fail(StoreUnavailableError("redis is loading its data"))
             for call in group:
                 call.fail(OutcomeUnknownError("the connection to redis broke after the write was sent"))
         except asyncio.CancelledError:
@@ -151,7 +153,7 @@ class Committer:
             if isinstance(reply, NoScriptError) or call.answer.done():
                 continue
             if isinstance(reply, ResponseError):
-                call.fail(StoreUnavailableError(f"redis refused: {str(reply).split(' ', 1)[0]}"))
+                call.fail(refused(reply))
             elif not confirmed:
                 call.fail(OutcomeUnknownError("redis did not confirm the write in time"))
             else:

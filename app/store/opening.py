@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+LOGIN_REFUSED = "redis refuses the login: mend user and password in [redis] url"
 CONFIRM_TIMEOUT_MS = 3000
 _LOOK_AGAIN_S = 0.2
 _INDEX_SECRET = "relay:index-secret"
@@ -56,7 +57,7 @@ async def _once_there(
             confirmation = await _confirmation(client, config.redis)
             return keyring, Index(await _index_secret(client, keyring)), confirmation
         except AuthenticationError:
-            raise StoreUnfitError("redis refuses the login: mend user and password in [redis] url") from None
+            raise StoreUnfitError(LOGIN_REFUSED) from None
         except (RedisError, OSError) as error:
             if time.monotonic() >= give_up:
                 hint = (

@@ -31,6 +31,8 @@ Json = dict[str, Any]
 
 API_KEY = "checkout-0123456789abcdef"
 BIN = Path(sys.executable).parent
+OWN_WORKER: tuple[str, ...] = ()
+"""`otp-relay worker`, with the stage's file."""
 PLAIN_ARQ = (str(BIN / "arq"), "workers.settings.WorkerSettings")
 SPEAKS_WITHIN_S = 20.0
 
