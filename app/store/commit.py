@@ -101,9 +101,8 @@ class Committer:
     async def _send(self, group: list[_Call]) -> None:
         pool = self._client.connection_pool
         try:
-            async with asyncio.timeout(
-                CONNECT_TIMEOUT_S
-            ):  # the library's own deadline ends before the handshake
+            # The library's own deadline ends before the greeting, which a server that hangs never answers.
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 connection = await pool.get_connection()
         except (RedisError, OSError, TimeoutError):
             for call in group:

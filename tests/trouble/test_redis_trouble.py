@@ -66,7 +66,8 @@ async def test_while_redis_is_away_callers_are_told_so_and_all_resumes_when_it_i
         + f"; lines of the log: { {name: len(lines) for name, lines in worries.items()} }"
     )
     assert kinds["unavailable"] > 10 * OUTAGE_S
-    assert sum(len(one.said("import's answer kept until redis is back")) for one in workers) == 1
+    kept = [line["batch"] for one in workers for line in one.said("import's answer kept until redis is back")]
+    assert len(kept) == len(set(kept)) >= 1
     assert max(resumed_s.values()) <= RESUMED_WITHIN_S
     assert [process.os_process.returncode for process in (api, *workers)] == [None] * 3
     for process in workers:
