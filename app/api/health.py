@@ -39,8 +39,10 @@ async def livez() -> JsonAnswer:
 
 @get("/readyz")
 async def readyz(request: ApiRequest) -> JsonAnswer:
-    """200 when messages can be accepted."""
+    """200 when messages can be accepted, and the process is not going down."""
     parts = parts_of(request)
+    if parts.stopping:
+        return json_answer(Readiness(status="stopping", redis="not asked", notes=[]), 503)
     try:
         async with asyncio.timeout(_ASK_S):
             await parts.store.database.read("PING")

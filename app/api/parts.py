@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -14,7 +13,7 @@ from app.intake.callers import callers_of
 from app.store.batch_keys import BatchKeys
 from app.store.campaigns import Campaigns
 from app.store.events import Events
-from app.store.faults import StoreUnavailableError
+from app.store.faults import StoreUnavailableError, StoreUnfitError
 from app.store.finals import FinalWatch
 from app.store.jobs import Jobs
 from app.store.messages import Messages
@@ -59,6 +58,7 @@ class ApiParts:
         callers = callers_of(config)
         self.keys = Keys(callers)
         self.jobs = Jobs(config.redis.queue_url)
+        self.stopping = False
         self._store: Store | None = None
         self._opening: asyncio.Task[None] | None = None
 
@@ -78,11 +78,24 @@ class ApiParts:
             self._opening = asyncio.create_task(self._open_later(), name="open store")
 
     async def _open_later(self) -> None:
+        said = ""
         while self._store is None:
             await asyncio.sleep(_OPEN_AGAIN_S)
-            with contextlib.suppress(StoreUnavailableError):
+            try:
                 self._store = Store(await open_database(self.config), self.config)
+            except StoreUnavailableError:
+                pass
+            except StoreUnfitError as error:
+                if str(error) != said:
+                    log.error("redis is not fit, answering 503 until it is mended", error=str(error))
+                said = str(error)
         log.info("redis is there")
+
+    def stop_taking(self) -> None:
+        """The process is going down: it is not ready any more, and nobody is kept waiting for a final state."""
+        self.stopping = True
+        if self._store is not None:
+            self._store.finals.release_all()
 
     async def close(self) -> None:
         """Ends every connection."""

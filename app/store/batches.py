@@ -6,6 +6,8 @@ in the state that the caller believes. A worker that lost its lease changes noth
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from app.message import BatchId, MessageId
 from app.secret import Secret
+from app.store.faults import StoreError
 from app.store.records import open_body, open_code
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ LONE_REJECTIONS = 3
 """So many lone contacts refused with no success between are not the contacts' fault."""
 SMALLER_FOR_MS = 600_000
 """How long batches stay small after the provider found one too large."""
+_LET_GO_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +191,12 @@ class Batches:
     async def renew(self, batch: Batch) -> bool:
         """A batch that is leased and waits keeps its lease for `LEASE_MS` more. False: it is lost."""
         return bool(await self._db.run("renew_lease", batch.batch_id, LEASE_MS))
+
+    async def let_go(self, batch: Batch) -> None:
+        """Ends the batch's lease now: the next sweep judges it as one whose worker went away. Never raises."""
+        with contextlib.suppress(StoreError, TimeoutError):
+            async with asyncio.timeout(_LET_GO_S):
+                await self._db.read("ZADD", self._db.key("leases"), "XX", 0, batch.batch_id)
 
     async def split(self, batch: Batch, *, smaller_from_now: bool) -> tuple[Batch, Batch] | None:
         """The batch as two, each with a lease of its own. None: the lease is lost."""

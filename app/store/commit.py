@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import BusyLoadingError, NoScriptError, RedisError, ResponseError
 
-from app.store.connection import ANSWER_TIMEOUT_S
-from app.store.faults import OutcomeUnknownError, StoreError, StoreUnavailableError
+from app.store.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S
+from app.store.faults import OutcomeUnknownError, StoreError, StoreUnavailableError, refused
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
@@ -28,6 +28,7 @@ _LARGEST_GROUP = 128
 _MOST_WAITING = 10_000
 _LONGEST_WAIT_S = 2.0
 """What waited longer for the groups before it is not sent: its caller learns surely that nothing was written."""
+_CLOSE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Committer:
         """Waits for the group under way."""
         if self._task is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._task, timeout=10)
+                await asyncio.wait_for(self._task, timeout=_CLOSE_S)
         await self._client.aclose()
 
     async def _drain(self) -> None:
@@ -100,7 +101,9 @@ class Committer:
     async def _send(self, group: list[_Call]) -> None:
         pool = self._client.connection_pool
         try:
-            connection = await pool.get_connection()
+            # The library's own deadline ends before the greeting, which a server that hangs never answers.
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                connection = await pool.get_connection()
         except (RedisError, OSError, TimeoutError):
             for call in group:
                 call.fail(StoreUnavailableError("redis cannot be reached"))
@@ -108,8 +111,10 @@ class Committer:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 await self._exchange(connection, group)
-        except (RedisError, OSError, TimeoutError):
+        except (RedisError, OSError, TimeoutError) as error:
             await connection.disconnect(nowait=True)
+            if isinstance(error, BusyLoadingError):  # it ends once: what follows the first may have been run
+                group[0].fail(StoreUnavailableError("redis is loading its data"))
             for call in group:
                 call.fail(OutcomeUnknownError("the connection to redis broke after the write was sent"))
         except asyncio.CancelledError:
@@ -147,7 +152,7 @@ class Committer:
             if isinstance(reply, NoScriptError) or call.answer.done():
                 continue
             if isinstance(reply, ResponseError):
-                call.fail(StoreUnavailableError(f"redis refused: {str(reply).split(' ', 1)[0]}"))
+                call.fail(refused(reply))
             elif not confirmed:
                 call.fail(OutcomeUnknownError("redis did not confirm the write in time"))
             else:

@@ -16,7 +16,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.sealing import Index, Keyring
 from app.store.commit import Committer
-from app.store.faults import StoreUnavailableError
+from app.store.faults import StoreUnavailableError, refused
 from app.store.lua import script
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Database:
 def unavailable(error: Exception) -> StoreUnavailableError:
     """The error in our words. The library's texts name hosts and keys; the kind is enough."""
     if isinstance(error, ResponseError):
-        return StoreUnavailableError(f"redis refused: {str(error).split(' ', 1)[0]}")
+        return refused(error)
     if isinstance(error, RedisConnectionError | RedisTimeoutError | asyncio.TimeoutError):
         return StoreUnavailableError("redis cannot be reached")
     return StoreUnavailableError(f"redis failed: {type(error).__name__}")

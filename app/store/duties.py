@@ -16,7 +16,12 @@ HEARTBEAT_LIFE_MS = 3_000
 
 async def beat(database: Database, worker: str) -> None:
     """Says that the worker is alive. `StoreUnavailableError` if Redis is away."""
-    await database.read("SET", database.key("alive", worker), "1", "PX", HEARTBEAT_LIFE_MS)
+    await keep_duty(database, f"alive:{worker}", worker, HEARTBEAT_LIFE_MS)
+
+
+async def fall_silent(database: Database, worker: str) -> None:
+    """Says that the worker is gone. `StoreUnavailableError` if Redis is away."""
+    await database.read("DEL", database.key("alive", worker))
 
 
 async def take_duty(database: Database, duty: str, worker: str, for_ms: int) -> bool:

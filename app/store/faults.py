@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError, ResponseError
+
+_CUT_OFF: dict[type[ResponseError], str] = {
+    OutOfMemoryError: "OOM",
+    ReadOnlyError: "READONLY",
+    NoPermissionError: "NOPERM",
+}
+"""The first words of answers that the library knows and takes off."""
+
 
 class StoreError(Exception):
     """Base of all; the texts hold no key, no value and no URL."""
@@ -17,3 +26,9 @@ class OutcomeUnknownError(StoreError):
 
 class StoreUnfitError(StoreError):
     """Redis is set up in a way that could lose messages; the text says how to mend it."""
+
+
+def refused(error: ResponseError) -> StoreUnavailableError:
+    """A refusal by its first word, such as `OOM`; the rest of an answer may name keys."""
+    word = _CUT_OFF.get(type(error)) or str(error).partition(" ")[0]
+    return StoreUnavailableError(f"redis refused: {word}")

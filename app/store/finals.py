@@ -79,13 +79,17 @@ class FinalWatch:
             ends.set()
 
     async def _listen(self) -> None:
+        said = False
         while True:
             subscription = self._db.client.pubsub(ignore_subscribe_messages=True)
             try:
                 await subscription.subscribe(self._db.key("final"))
+                said = False
                 await self._hear(subscription)
             except (RedisError, OSError) as error:
-                log.warning("subscription to final messages lost", fault=type(error).__name__)
+                if not said:
+                    log.warning("subscription to final messages lost", fault=type(error).__name__)
+                said = True
             finally:
                 with contextlib.suppress(RedisError, OSError):
                     await subscription.aclose()  # type: ignore[no-untyped-call]

@@ -8,7 +8,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, cast
 
-from redis.exceptions import RedisError, ResponseError
+import structlog
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from app.sealing import Index, Keyring
 from app.store.commit import Committer, Confirmation
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
     from app.config import Config, RedisConfig
     from app.store.connection import Client
 
+log = structlog.get_logger()
+
+LOGIN_REFUSED = "redis refuses the login: mend user and password in [redis] url"
 CONFIRM_TIMEOUT_MS = 3000
+_LOOK_AGAIN_S = 0.2
 _INDEX_SECRET = "relay:index-secret"
 
 
 async def open_database(config: Config, *, wait_s: float = 0) -> Database:
-    """The store, ready for use. Redis may take up to `wait_s` to appear.
+    """The store, ready for use. Redis may take up to `wait_s` to appear, which is said once.
 
     `StoreUnavailableError` if it does not; `StoreUnfitError` if it could lose messages as it is set up.
     """
@@ -33,13 +38,7 @@ async def open_database(config: Config, *, wait_s: float = 0) -> Database:
         raise StoreUnfitError("shards > 1 is not served by this version: set [redis] shards = 1")
     client = connect_raw(config.redis.url)
     try:
-        await _wait_for(client, wait_s)
-        confirmation = await _confirmation(client, config.redis)
-        keyring = Keyring(config.storage.encryption_keys)
-        index = Index(await _index_secret(client, keyring))
-    except RedisError as error:
-        await client.aclose()
-        raise unavailable(error) from None
+        keyring, index, confirmation = await _once_there(client, config, wait_s)
     except BaseException:
         await client.aclose()
         raise
@@ -48,21 +47,27 @@ async def open_database(config: Config, *, wait_s: float = 0) -> Database:
     return Database(client, keyring, index, Committer(writer, confirmation))
 
 
-async def _wait_for(client: Client, wait_s: float) -> None:
-    give_up = time.monotonic() + wait_s
+async def _once_there(
+    client: Client, config: Config, wait_s: float
+) -> tuple[Keyring, Index, Confirmation | None]:
+    give_up, said = time.monotonic() + wait_s, False
+    keyring = Keyring(config.storage.encryption_keys)
     while True:
         try:
-            await client.ping()
-        except ResponseError:
-            raise
+            confirmation = await _confirmation(client, config.redis)
+            return keyring, Index(await _index_secret(client, keyring)), confirmation
+        except AuthenticationError:
+            raise StoreUnfitError(LOGIN_REFUSED) from None
         except (RedisError, OSError) as error:
             if time.monotonic() >= give_up:
-                raise StoreUnavailableError(
-                    "redis cannot be reached: is it running, and is [redis] url right?"
-                ) from error
-        else:
-            return
-        await asyncio.sleep(0.2)
+                hint = (
+                    "" if isinstance(error, ResponseError) else ": is it running, and is [redis] url right?"
+                )
+                raise StoreUnavailableError(f"{unavailable(error)}{hint}") from error
+            if not said:
+                log.warning("redis is away, waiting for it", task="start", error=str(unavailable(error)))
+            said = True
+        await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 async def _confirmation(client: Client, redis: RedisConfig) -> Confirmation | None:
@@ -100,8 +105,8 @@ async def _settings(client: Client) -> dict[str, str]:
 
 
 async def _index_secret(client: Client, keyring: Keyring) -> bytes:
-    fresh = keyring.seal(os.urandom(32), _INDEX_SECRET)
-    await client.set(_INDEX_SECRET, fresh, nx=True)
+    if await client.get(_INDEX_SECRET) is None:  # a Redis that is full would take no second one either
+        await client.set(_INDEX_SECRET, keyring.seal(os.urandom(32), _INDEX_SECRET), nx=True)
     sealed = await client.get(_INDEX_SECRET)
     secret = keyring.open(sealed, _INDEX_SECRET)
     if not keyring.is_current(sealed):

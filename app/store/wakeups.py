@@ -48,6 +48,4 @@ class WakeUps:
 
 async def wake_again(database: Database, campaign: str) -> None:
     """Wakes for the campaign, whatever the flag of an earlier, perhaps lost, wake-up says."""
-    await database.read("LREM", database.key("wake"), 0, campaign)
-    await database.read("HSET", database.key("woken"), campaign, "1")
-    await database.read("RPUSH", database.key("wake"), campaign)
+    await database.run("wake_again", campaign)

@@ -14,6 +14,8 @@ AT_ONCE = 10
 OF_THE_API = {"accept", "batch_key", "cancel"}
 BY_HAND = {"replay_event", "lock_account"}
 """A client's replay, and a secret key that was changed at the provider: the story has neither."""
+BY_CHANCE = {"wake_again"}
+"""The sweep wakes for what is queued in that moment; a wake-up is a hint, and nothing rests on it."""
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -21,7 +23,7 @@ pytestmark = pytest.mark.timeout(300)
 async def test_a_worker_killed_at_any_point_loses_nothing_and_calls_nobody_twice(tmp_path: Path) -> None:
     async with crashes(tmp_path, at_once=AT_ONCE) as stages:
         effects, planned = await stages.plan(every=False)
-        assert _scripts_met(effects) == set(script_names()) - OF_THE_API - BY_HAND
+        assert _scripts_met(effects) - BY_CHANCE == set(script_names()) - OF_THE_API - BY_HAND - BY_CHANCE
         assert "redis recover_leases" in {crash.then.name for crash in planned if crash.then is not None}
         results = [result async for result in stages.play_all(planned)]
     assert [str(result) for result in results if result.played.violations] == []

@@ -10,6 +10,7 @@ import kubernetes_validate
 import pytest
 
 from app.config import load_config
+from app.serve import DRAIN_S, GRACE_S
 from tests.deploy.manifests import (
     BASE,
     KUBECTL,
@@ -146,4 +147,4 @@ def test_a_deploy_leaves_time_for_what_is_in_hand(tmp_path: Path) -> None:
         config.callbacks.timeout, *(account.timeout for account in config.accounts.values())
     ).total_seconds()
     assert pod_of(deployment("worker"))["terminationGracePeriodSeconds"] >= 2 * longest
-    assert pod_of(deployment("api"))["terminationGracePeriodSeconds"] > 60 + 5
+    assert pod_of(deployment("api"))["terminationGracePeriodSeconds"] > 5 + DRAIN_S + GRACE_S

@@ -20,7 +20,7 @@ class PartMaker:
 
     def api(self, config_file: Path, host: str, port: int, url: str) -> Part:
         argv = ["api", "--config", str(config_file), "--host", host, "--port", str(port)]
-        return self._part("api", argv, f"{url}/readyz", stop_within_s=1.0)
+        return self._part("api", argv, f"{url}/readyz", stop_within_s=1.6)
 
     def worker(self, config_file: Path, port: int) -> Part:
         env = {"RELAY_WORKER_PORT": str(port)}
