@@ -137,8 +137,19 @@ async def _a_life_of(desk: SteppedDesk, count: int) -> None:
 
 
 async def _memory(desk: Desk) -> int:
+    """What Redis uses for all but this test's connections, in bytes."""
+    await desk.redis.connection_pool.disconnect()
     said = await desk.db.read("INFO", "memory")
-    return int(said.decode().split("used_memory_dataset:")[1].split("\r")[0])
+    return int(said.decode().split("used_memory:")[1].split("\r")[0])
+
+
+async def _settles_below(desk: Desk, most: int) -> int:
+    """The memory once Redis has shrunk its own tables, which it does in its own time."""
+    for _ in range(100):
+        if await _memory(desk) < most:
+            break
+        await asyncio.sleep(0.1)
+    return await _memory(desk)
 
 
 _KEPT_FOR_RETENTION = {
@@ -170,7 +181,8 @@ async def test_memory_is_back_when_what_retention_explains_is_over(unsynced_url:
         left = await take_snapshot(desk.redis)
         assert set(left.by_kind) <= _KEPT_FOR_EVER
         assert len(left.keys) <= 4
-        end = await _memory(desk)
-        print(f"dataset: {start} at the start, {full} with 2000 messages, {end} after retention")
-        assert end - start < (full - start) * 0.05
+        allowed = start + (full - start) // 10
+        end = await _settles_below(desk, allowed)
+        print(f"memory: {start} at the start, {full} with 2000 messages, {end} after retention")
+        assert end < allowed
         await assert_tidy(desk.redis)
