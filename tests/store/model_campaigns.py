@@ -44,7 +44,6 @@ class Campaigns:
         self.lone = {name: each for name, each in self.lone.items() if each[1] > now_ms}
         self.smaller = {name: each for name, each in self.smaller.items() if each[1] > now_ms}
         self.full_until_ms = {name: end for name, end in self.full_until_ms.items() if end > now_ms}
-        self.limits = {name: free for name, free in self.limits.items() if free + 1000 > now_ms}
         self.locked = {name: each for name, each in self.locked.items() if each[1] + HOUR_MS > now_ms}
         self.hours = {
             name: each for name, each in self.hours.items() if self.hours_end_ms.get(name, 0) > now_ms

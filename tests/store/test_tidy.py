@@ -6,10 +6,11 @@ import asyncio
 import sys
 from pathlib import Path
 
+from tests.docs.pages import LIFE, rows, section
 from tests.store.clock import SteppedDesk, open_stepped_desk
 from tests.store.desk import ALICE, BOB, KEEP_MS, LOGIN, Desk, numbers
 from tests.store.snapshot import take_snapshot
-from tests.store.tidy import assert_tidy, faults_of
+from tests.store.tidy import KNOWN, assert_tidy, faults_of
 
 _ROOT = Path(__file__).parents[2]
 
@@ -82,6 +83,11 @@ _DAMAGE = (
     ("SET unheard:of 1", "nobody knows"),
     ("HSET breaker:https://checkout.internal:443 failures -1", "counts -1"),
 )
+
+
+def test_every_kind_of_key_that_the_layout_tells_of_has_an_owner_or_an_end() -> None:
+    told = {name.partition(":")[0] for name in rows(section(LIFE, "Keys in Redis"))}
+    assert told - {"final"} - KNOWN == set()
 
 
 async def test_each_damage_is_found_and_named(store_url: str) -> None:
