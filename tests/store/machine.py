@@ -52,7 +52,7 @@ _DRAWN: dict[str, dict[str, st.SearchStrategy[object]]] = {
         sweeping=st.booleans(),
     ),
     "collect": dict(
-        does=st.sampled_from(("row", "row", "row", "row", "reconcile", "time out")),
+        does=st.sampled_from(("row", "row", "row", "reconcile", "reconcile", "time out")),
         pick=picks,
         call=st.sampled_from(("known", "known", "new", "none")),
         state=st.sampled_from((10, 40, 40, 50, 50)),

@@ -73,7 +73,9 @@ class Campaigns:
 
     def _next(self, name: tuple[str, ...], rate: Rate, now_ms: int) -> float:
         period_ms = rate.period.total_seconds() * 1000
-        free_ms = min(max(self.limits.get(name, 0), now_ms), now_ms + period_ms)
+        free_ms = self.limits.get(name, 0)
+        if not now_ms <= free_ms <= now_ms + period_ms + 1:
+            free_ms = now_ms
         return free_ms + period_ms / rate.burst
 
     # Why messages wait ---------------------------------------------------------------------------------------------
