@@ -39,7 +39,7 @@ _DRAWN: dict[str, dict[str, st.SearchStrategy[object]]] = {
         marking=st.sampled_from((True, True, True, False)),
     ),
     "carry": dict(
-        does=st.sampled_from(("settle", "settle", "settle", "settle", "settle", "split", "mark")),
+        does=st.sampled_from(("settle", "settle", "settle", "settle", "settle", "split", "mark", "renew")),
         pick=picks,
         others=st.sampled_from(("missing", "missing", "requeue", "rejected", "ambiguous", "ambiguous")),
         takes=st.sampled_from(("none", "first", "all")),
@@ -136,6 +136,8 @@ class AnyOrder(RuleBasedStateMachine):
             self.moves.lease(pick, "w1", marking=True)
         elif does == "mark":
             self.moves.mark(pick)
+        elif does == "renew" and self.moves.batches:
+            self.moves.renew(pick)
         elif does == "split":
             self.moves.split(pick, smaller=lone)
         else:

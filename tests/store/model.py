@@ -222,6 +222,14 @@ class Model:
         living = [one for one in self.lots.values() if one.state != "ambiguous" and one.worker in self.alive]
         return sum(one.campaign.name == campaign for one in living)
 
+    def renew(self, batch: BatchId) -> bool:
+        """A batch that waits to be marked keeps its lease; one that ran out is never revived."""
+        lot = self.lots.get(batch)
+        if lot is None or lot.state != "leased" or lot.lease_until_ms <= self.now_ms:
+            return False
+        lot.lease_until_ms = self.now_ms + LEASE_MS
+        return True
+
     def mark_sending(self, batch: BatchId, lease_ms: int) -> tuple[int, frozenset[MessageId]] | None:
         """Before the import leaves: who goes. Who is about to expire stays behind, and expires in the queue."""
         lot = self.lots.get(batch)

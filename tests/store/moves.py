@@ -247,6 +247,13 @@ class Moves:
             assert not self.rung.get(one), "a second import of what may have been taken"
             self.rung[one] = {batch.batch_id}
 
+    def renew(self, pick: int) -> None:
+        """A batch waits for a token, or for its other half."""
+        batch = self._batch(pick, "leased")
+        renewed = self._do(self.desk.batches.renew(batch))
+        assert renewed == self.model.renew(batch.batch_id)
+        self.unchanged = not renewed
+
     def settle(self, pick: int, others: str, takes: str, *, named: bool, hold: str, lone: bool) -> None:
         """The import's answer is written, by the batch's worker or by one that comes too late."""
         if not self.batches:
