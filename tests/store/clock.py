@@ -2,7 +2,7 @@
 
 Scripts take the time from Redis in one line of the prelude. Here that line reads a second key's name instead, so the
 scripts of the product stay as they are, and a step of the clock, ahead or back, costs nothing. Keys that end by
-themselves are aged by the same step.
+themselves are aged by the same step, save rate limits: what they hold is a time, and an hour of it is enough.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ START_MS = 1_790_000_000_000
 _AGE = """
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local left = redis.call('PTTL', key)
-  if left >= 0 then
+  if string.find(key, 'rate:', 1, true) then
+    redis.call('PEXPIRE', key, tonumber(ARGV[1]) < 86400000 and 3600000 or 0)
+  elseif left >= 0 then
     left = left - ARGV[1]
     if left <= 0 then redis.call('DEL', key) else redis.call('PEXPIRE', key, left) end
   end
@@ -51,6 +53,7 @@ class ToldTime(Database):
     """A database whose scripts believe that it is `now_ms`. A script's own error comes through as Redis said it."""
 
     now_ms = START_MS
+    _aged_at_ms = 0
 
     async def run(self, name: str, *args: Argument) -> Reply:
         """The answer of the script."""
@@ -65,9 +68,13 @@ class ToldTime(Database):
         return await self.run(name, *args)
 
     async def step(self, by_ms: int) -> None:
-        """Time passes, or the clock is set back."""
+        """Time passes, or the clock is set back; `0` takes back what passed by itself since the last step."""
+        seconds, micros = await self.read("TIME")
+        real_ms = int(seconds) * 1000 + int(micros) // 1000
+        passed_ms = real_ms - self._aged_at_ms if self._aged_at_ms else 0
         self.now_ms += by_ms
-        await self.read("EVAL", _AGE, 0, by_ms)
+        self._aged_at_ms = real_ms
+        await self.read("EVAL", _AGE, 0, by_ms - passed_ms)
 
 
 class SteppedDesk(Desk):

@@ -17,6 +17,7 @@ JUMPS_MS = (301_029, 3_700_001, -2_017, -300_013)
 PARTS = ["accept"] * 3 + ["lease", "carry", "time_passes", "collect", "push"] * 2 + ["rarely"]
 
 campaigns = st.sampled_from(("codes", *CAMPAIGNS))
+workers = st.sampled_from(("w1", "w2"))
 clients = st.sampled_from(tuple(CLIENTS))
 numbers = st.sampled_from(NUMBERS)
 picks = st.integers(0, OLD + 1)
@@ -34,10 +35,11 @@ _DRAWN: dict[str, dict[str, st.SearchStrategy[object]]] = {
     ),
     "lease": dict(
         pick=picks,
+        worker=workers,
         marking=st.sampled_from((True, True, True, False)),
     ),
     "carry": dict(
-        does=st.sampled_from(("settle", "settle", "settle", "settle", "settle", "split", "mark")),
+        does=st.sampled_from(("settle", "settle", "settle", "settle", "settle", "split", "mark", "renew")),
         pick=picks,
         others=st.sampled_from(("missing", "missing", "requeue", "rejected", "ambiguous", "ambiguous")),
         takes=st.sampled_from(("none", "first", "all")),
@@ -50,7 +52,7 @@ _DRAWN: dict[str, dict[str, st.SearchStrategy[object]]] = {
         sweeping=st.booleans(),
     ),
     "collect": dict(
-        does=st.sampled_from(("row", "row", "row", "row", "reconcile", "time out")),
+        does=st.sampled_from(("row", "row", "row", "reconcile", "reconcile", "time out")),
         pick=picks,
         call=st.sampled_from(("known", "known", "new", "none")),
         state=st.sampled_from((10, 40, 40, 50, 50)),
@@ -67,11 +69,12 @@ _DRAWN: dict[str, dict[str, st.SearchStrategy[object]]] = {
     ),
     "rarely": dict(
         does=st.sampled_from(
-            ("cancel", "cancel", "retention", "run", "run", "run", "pause", "refuse", "refuse")
+            ("cancel", "cancel", "retention", "run", "run", "pause", "refuse", "miss", "beat")
         ),
         pick=picks,
         by=st.sampled_from((*CLIENTS, "its own")),
         campaign=campaigns,
+        worker=workers,
     ),
 }
 """What each part may do."""
@@ -121,18 +124,20 @@ class AnyOrder(RuleBasedStateMachine):
             campaign, number, client, key=key, body=body, ttl_ms=ttl_ms, called_back=called_back
         )
 
-    def lease(self, pick: int, marking: bool) -> None:
+    def lease(self, pick: int, worker: str, marking: bool) -> None:
         """A worker asks for a batch, and as a rule goes on to mark it."""
-        self.moves.lease(pick, marking=marking)
+        self.moves.lease(pick, worker, marking=marking)
 
     def carry(
         self, does: str, pick: int, others: str, takes: str, named: bool, hold: str, lone: bool
     ) -> None:
         """The next step of a batch, or another one."""
         if not self.moves.model.lots:
-            self.moves.lease(pick, marking=True)
+            self.moves.lease(pick, "w1", marking=True)
         elif does == "mark":
             self.moves.mark(pick)
+        elif does == "renew" and self.moves.batches:
+            self.moves.renew(pick)
         elif does == "split":
             self.moves.split(pick, smaller=lone)
         else:
@@ -176,12 +181,16 @@ class AnyOrder(RuleBasedStateMachine):
         else:
             self.moves.replay_event(pick, by)
 
-    def rarely(self, does: str, pick: int, by: str, campaign: str) -> None:
-        """A caller changes its mind, an operator acts, or days pass."""
+    def rarely(self, does: str, pick: int, by: str, campaign: str, worker: str) -> None:
+        """A caller changes its mind, an operator acts, a worker falls silent or is heard again, or days pass."""
         if does == "cancel":
             self.moves.cancel(pick, by)
         elif does == "retention":
             self.moves.retention_passes()
+        elif does == "miss":
+            self.moves.miss(worker)
+        elif does == "beat":
+            self.moves.beat(worker)
         else:
             self.moves.operate(campaign, does)
 

@@ -33,6 +33,8 @@ class Model:
         self.calls_end: dict[Number, int] = {}
         self.keys: dict[tuple[str, str], tuple[MessageId, bytes, int]] = {}
         """A client's idempotency key: whose it is, of which body, and until when."""
+        self.alive: set[str] = set()
+        """Workers whose heartbeat is heard."""
         self.campaigns = Campaigns()
         self.post = PostOffice()
 
@@ -195,7 +197,7 @@ class Model:
         ]
 
     def leased(
-        self, batch: BatchId, campaign: CampaignConfig, picked: Sequence[MessageId], source: str
+        self, batch: BatchId, campaign: CampaignConfig, picked: Sequence[MessageId], source: str, worker: str
     ) -> None:
         """A batch was given: it is full or has all there is, each client's oldest, no number twice."""
         may, chosen = self.eligible(campaign), [self.messages[one] for one in picked]
@@ -212,11 +214,21 @@ class Model:
             self.claims[one.number] = one.id
         probe = self.campaigns.held(campaign, self.now_ms)[0] is not None
         self.campaigns.leased(campaign, len(chosen), self.now_ms)
-        self.lots[batch] = Lot(batch, campaign, source, list(picked), self.now_ms + LEASE_MS, probe)
+        until_ms = self.now_ms + LEASE_MS
+        self.lots[batch] = Lot(batch, campaign, source, list(picked), until_ms, worker, probe)
 
     def under_way(self, campaign: str) -> int:
-        """Imports of the campaign that have a lease."""
-        return sum(one.campaign.name == campaign and one.state != "ambiguous" for one in self.lots.values())
+        """Imports of the campaign that have a lease, of workers that are alive."""
+        living = [one for one in self.lots.values() if one.state != "ambiguous" and one.worker in self.alive]
+        return sum(one.campaign.name == campaign for one in living)
+
+    def renew(self, batch: BatchId) -> bool:
+        """A batch that waits to be marked keeps its lease; one that ran out is never revived."""
+        lot = self.lots.get(batch)
+        if lot is None or lot.state != "leased" or lot.lease_until_ms <= self.now_ms:
+            return False
+        lot.lease_until_ms = self.now_ms + LEASE_MS
+        return True
 
     def mark_sending(self, batch: BatchId, lease_ms: int) -> tuple[int, frozenset[MessageId]] | None:
         """Before the import leaves: who goes. Who is about to expire stays behind, and expires in the queue."""
@@ -303,7 +315,7 @@ class Model:
             return False
         cut = len(lot.members) // 2
         for half, ids in zip(halves, (lot.members[:cut], lot.members[cut:]), strict=True):
-            self.lots[half] = Lot(half, lot.campaign, lot.source, ids, self.now_ms + LEASE_MS)
+            self.lots[half] = Lot(half, lot.campaign, lot.source, ids, self.now_ms + LEASE_MS, lot.worker)
             for one in ids:
                 self._forget_import(self.messages[one], batch)
                 self.messages[one].batch = half
@@ -314,18 +326,21 @@ class Model:
 
     # Moves of the sweep --------------------------------------------------------------------------------------------
 
-    def overdue(self) -> list[Lot]:
-        """Batches under way whose lease ran out."""
+    def given_up(self) -> list[Lot]:
+        """Batches under way whose lease ran out, and those that a dead worker leased and did not mark as sent."""
         return [
             lot
             for lot in self.lots.values()
-            if lot.state != "ambiguous" and lot.lease_until_ms <= self.now_ms
+            if lot.state != "ambiguous"
+            and (
+                lot.lease_until_ms <= self.now_ms or (lot.state == "leased" and lot.worker not in self.alive)
+            )
         ]
 
     def recover(self) -> set[tuple[BatchId, str, str, int]]:
-        """Overdue leases: what was only leased was never sent; what was being sent may have been taken."""
+        """Leases of who is gone: what was only leased was never sent; what was being sent may have been taken."""
         answer = set()
-        for lot in self.overdue():
+        for lot in self.given_up():
             members = list(self.members(lot))
             if lot.state == "leased":
                 for one in members:

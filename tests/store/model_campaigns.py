@@ -44,7 +44,6 @@ class Campaigns:
         self.lone = {name: each for name, each in self.lone.items() if each[1] > now_ms}
         self.smaller = {name: each for name, each in self.smaller.items() if each[1] > now_ms}
         self.full_until_ms = {name: end for name, end in self.full_until_ms.items() if end > now_ms}
-        self.limits = {name: free for name, free in self.limits.items() if free + 1000 > now_ms}
         self.locked = {name: each for name, each in self.locked.items() if each[1] + HOUR_MS > now_ms}
         self.hours = {
             name: each for name, each in self.hours.items() if self.hours_end_ms.get(name, 0) > now_ms
@@ -74,7 +73,9 @@ class Campaigns:
 
     def _next(self, name: tuple[str, ...], rate: Rate, now_ms: int) -> float:
         period_ms = rate.period.total_seconds() * 1000
-        free_ms = min(max(self.limits.get(name, 0), now_ms), now_ms + period_ms)
+        free_ms = self.limits.get(name, 0)
+        if not now_ms <= free_ms <= now_ms + period_ms + 1:
+            free_ms = now_ms
         return free_ms + period_ms / rate.burst
 
     # Why messages wait ---------------------------------------------------------------------------------------------

@@ -58,6 +58,7 @@ class Lot:
     source: str
     members: list[MessageId]
     lease_until_ms: int
+    worker: str
     probe: bool = False
     state: str = "leased"
     sent_ms: int = 0

@@ -18,7 +18,7 @@ from typing import TypeVar
 from app.config import CampaignConfig, OnAmbiguous, Rate
 from app.message import MOVES, BatchId, MessageId, State
 from app.secret import Secret
-from app.store.batches import Batch, Nothing, source_of
+from app.store.batches import Batch, Batches, Nothing, source_of
 from app.store.events import DueEvent
 from app.store.messages import Accepted, KeyConflict, Limited, QueueFull, Replayed
 from tests.store.alike import differences
@@ -95,6 +95,9 @@ class Moves:
         self.stack = AsyncExitStack()
         self.desk: SteppedDesk = self._do(self.stack.enter_async_context(open_stepped_desk(url)))
         self.model = WholeModel(self.desk.clock.now_ms)
+        self.workers = {name: Batches(self.desk.db, name) for name in ("w1", "w2")}
+        for name in self.workers:
+            self.beat(name)
         self.latest_ms = self.desk.clock.now_ms
         self.batches: list[Batch] = []
         self.attempts: list[DueEvent] = []
@@ -191,12 +194,12 @@ class Moves:
 
     # The carrier ---------------------------------------------------------------------------------------------------
 
-    def lease(self, pick: int, *, marking: bool) -> None:
+    def lease(self, pick: int, worker: str, *, marking: bool) -> None:
         """A worker asks for a batch, and as a rule goes on to mark it."""
         campaign = self._campaign(pick)
         account = ACCOUNTS[campaign.account]
         reason, until_ms = self.model.campaigns.held(campaign, self.now_ms)
-        answer = self._do(self.desk.batches.lease(campaign, account))
+        answer = self._do(self.workers[worker].lease(campaign, account))
         if reason == "paused":
             assert answer == Nothing(5_000, held="paused")
         elif until_ms > self.now_ms:
@@ -214,7 +217,7 @@ class Moves:
             assert answer.probe == (reason is not None)
             self._right_time(campaign, answer)
             source = source_of(campaign, account)
-            self.model.leased(answer.batch_id, campaign, ids_of(answer), source)
+            self.model.leased(answer.batch_id, campaign, ids_of(answer), source, worker)
             self.batches.append(answer)
             if marking:
                 self.mark(0)
@@ -243,6 +246,13 @@ class Moves:
         for one in answer[1] if answer else ():
             assert not self.rung.get(one), "a second import of what may have been taken"
             self.rung[one] = {batch.batch_id}
+
+    def renew(self, pick: int) -> None:
+        """A batch waits for a token, or for its other half."""
+        batch = self._batch(pick, "leased")
+        renewed = self._do(self.desk.batches.renew(batch))
+        assert renewed == self.model.renew(batch.batch_id)
+        self.unchanged = not renewed
 
     def settle(self, pick: int, others: str, takes: str, *, named: bool, hold: str, lone: bool) -> None:
         """The import's answer is written, by the batch's worker or by one that comes too late."""
@@ -287,6 +297,16 @@ class Moves:
             self._nothing_taken(batch, ids_of(batch), but={})
             self.batches += halves
 
+    def beat(self, worker: str) -> None:
+        """The worker is heard of."""
+        self._do(self.desk.db.read("SET", self.desk.db.key("alive", worker), "1", "PX", 10**9))
+        self.model.alive.add(worker)
+
+    def miss(self, worker: str) -> None:
+        """The worker is not heard of any more: it may be dead, or stopped and come back."""
+        self._do(self.desk.db.read("DEL", self.desk.db.key("alive", worker)))
+        self.model.alive.discard(worker)
+
     # The sweep and the clock ---------------------------------------------------------------------------------------
 
     def time_passes(self, step_ms: int) -> None:
@@ -294,6 +314,7 @@ class Moves:
         self._do(self.desk.clock.step(step_ms))
         self.model.step(step_ms, KEEP_MS)
         self.latest_ms = max(self.latest_ms, self.now_ms)
+        self._living_beat()
 
     def recover(self) -> None:
         """Leases that ran out are taken back."""
@@ -311,6 +332,11 @@ class Moves:
         self._do(self.desk.clock.step(KEEP_MS + 40_000_000))
         self.model.step(KEEP_MS + 40_000_000, KEEP_MS)
         self.latest_ms = max(self.latest_ms, self.now_ms)
+        self._living_beat()
+
+    def _living_beat(self) -> None:
+        for worker in list(self.model.alive):
+            self.beat(worker)
 
     # The collector -------------------------------------------------------------------------------------------------
 
@@ -434,6 +460,7 @@ class Moves:
 
     def compare(self) -> None:
         """Redis is as the model says and tidy: nothing else was written, and every move is one of the table."""
+        self._do(self.desk.clock.step(0))
         found = self._do(take_snapshot(self.desk.redis))
         wrong = self.was.changes_to(found) if self.unchanged else []
         wrong += differences(self.model, found) + faults_in(found, now_ms=self.latest_ms)

@@ -13,7 +13,7 @@ from tests.store.machine import AnyOrder
 
 SCRIPTS = (
     "accept", "cancel", "claim_events", "expire", "lease", "mark_sending", "outcome", "reconcile", "recover_leases",
-    "replay_event", "settle", "settle_event", "split", "time_out",
+    "renew_lease", "replay_event", "settle", "settle_event", "split", "time_out",
 )  # fmt: skip
 """Each of them is made by the machine, and answers and writes what the model says."""
 

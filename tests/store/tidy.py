@@ -28,8 +28,9 @@ _OF_THE_CONFIGURATION = frozenset(
 )
 """Kinds that live on: no more of them than campaigns, clients and accounts are configured."""
 _ENDING = frozenset({"e", "events", "by_number", "by_reference", "dead", "breaker", "idem", "rate", "number_rate",
-    "hour", "ceiling", "lone", "smaller", "locked", "making", "collector", "alive"})  # fmt: skip
+    "hour", "ceiling", "lone", "smaller", "locked", "making", "collector", "alive", "late"})  # fmt: skip
 """Kinds that end by themselves."""
+KNOWN = _OWNED | _OF_THE_CONFIGURATION | _ENDING
 
 
 async def faults_of(client: Client, *, now_ms: int | None = None) -> list[str]:
@@ -242,7 +243,7 @@ def _lives(found: Snapshot) -> Iterator[str]:
     for kind, keys in found.by_kind.items():
         if kind in _ENDING:
             yield from (f"{kind}:{name} never ends" for name, key in keys.items() if key.ends_in_ms == NO_END)
-        elif kind not in _OWNED | _OF_THE_CONFIGURATION:
+        elif kind not in KNOWN:
             yield from (f"{kind}:{name} is of a kind that nobody knows" for name in keys)
 
 
