@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 QUIET_S, DRAIN_S = 1.0, 5.0
 """Open connections may still bring requests until none came for so long, and at most so long, after the signal."""
-GRACE_S = 6
+GRACE_S = 5
 """How long requests under way may take after that."""
 _CLOSED_S = 0.01
 
@@ -151,6 +151,9 @@ def run_api(config: Config, host: str, port: int, announce: Callable[[str], None
         listener.close()
         sys.stderr.write(f"otp-relay api: {error}\n")
         return 1
+    except OSError as error:  # another took the port between our bind and the start
+        sys.stderr.write(f"otp-relay api: port {port} on {host}: {error.strerror}\n")
+        return 1
     return 0 if server.started else 1
 
 
@@ -161,12 +164,12 @@ async def _refuse_unfit(config: Config) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    """The port, taken; it refuses connections until there is an application to answer them."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(2048)
     except OSError:
         listener.close()
         raise

@@ -126,12 +126,14 @@ async def test_open_connections_are_answered_once_more_and_told_to_close(set_sta
         writer.close()
 
 
-async def test_a_connection_that_the_kernel_took_before_the_port_was_closed_is_answered() -> None:
+async def test_what_the_kernel_took_between_the_start_and_the_end_is_answered_and_nothing_before() -> None:
     listener = _listen("127.0.0.1", 0)
     config = uvicorn.Config(_says_no, lifespan="off", log_config=None)
     config.load()
     server = _Server(config, stop_taking=lambda: None)
     server.lifespan = config.lifespan_class(config)
+    with pytest.raises(ConnectionRefusedError):  # a caller goes elsewhere while it starts
+        socket.create_connection(listener.getsockname())
     await server.startup([listener])
     with socket.create_connection(listener.getsockname()) as ours:
         ours.sendall(

@@ -29,10 +29,10 @@ async def test_a_rolling_restart_of_every_process_fails_no_post_and_delays_no_me
     async with calling([api.url for api in apis], per_second=PER_SECOND) as caller:
         await stage.until_imported()
         for api in apis:
-            stops_s[api.name] = await api.terminate(within_s=8)
+            stops_s[api.name] = await api.terminate(within_s=15)
             await stage.api(api.port)
         for worker in workers:
-            stops_s[worker.name] = await worker.terminate(within_s=8)
+            stops_s[worker.name] = await worker.terminate(within_s=15)
             await stage.worker()
     took_s = time.monotonic() - started
 
