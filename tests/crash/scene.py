@@ -77,6 +77,8 @@ class Scene:
         """Switches the provider's faults on, and puts the first messages in."""
         rig = self.rig
         await rig.fault("token_shape", ttl_s=3)
+        await rig.fault("slow", on="token", delay_ms=LEASES_MS // 3 + 50, times=1)
+        await rig.fault("garbage_body", on="token", times=1)
         await rig.fault("dead_token", on="import", campaign=OTP, times=1)
         await rig.fault("error_before", on="import", campaign=NOTICE, times=1)
         await rig.fault("reset_after", on="import", campaign=NOTICE, times=1)
