@@ -85,7 +85,8 @@ async def live(scene: Scene, after: Point | None = None) -> Effects:
     worker = await scene.start(effects=True)
     await asyncio.sleep(1.0)
     await scene.tell_more()
-    assert await _settled(scene) == []
+    found = await _settled(scene)
+    assert found == [], found
     await worker.kill()
     return recorded(scene.folder / f"effects-{1 if after is None else 2}")
 

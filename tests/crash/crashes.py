@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from tests.crash.acts import Played, die, live
 from tests.crash.point import Crash, Effects, Point
 from tests.crash.points import every_point, one_of_each_class, only_in
@@ -34,7 +36,11 @@ class Result:
         if not self.played.reached:
             return f"not reached: {self.crash}"
         wrong = "".join(f"\n    {one}" for one in self.played.violations)
-        return f"{self.played.settled_s:5.1f} s  {self.crash}{wrong}"
+        again = f"\n    again: python -m tests.crash --at '{self._as_json()}'" if wrong else ""
+        return f"{self.played.settled_s:5.1f} s  {self.crash}{wrong}{again}"
+
+    def _as_json(self) -> str:
+        return msgspec.json.encode(self.crash).decode()
 
 
 class Crashes:

@@ -20,8 +20,10 @@ import uvloop
 
 import app.serve
 import app.store.commit
+import app.store.connection
 import workers.carry
 import workers.collect
+import workers.lease_kept
 import workers.push
 import workers.settings
 import workers.tokens
@@ -64,6 +66,8 @@ def shorten_leases(ms: int) -> None:
     vars(workers.carry)["SENDING_MARGIN_MS"] = ms
     workers.collect._LEASE_MS = ms
     workers.push._LEASE_MARGIN_MS = ms
+    vars(workers.lease_kept)["LEASE_MS"] = ms
+    app.store.connection.ANSWER_TIMEOUT_S = 60.0
     vars(app.store.commit)["ANSWER_TIMEOUT_S"] = app.store.commit._LONGEST_WAIT_S = 60.0
     workers.tokens._AHEAD_SHARE = 0.8
 

@@ -79,7 +79,11 @@ async def nursery(leases_ms: int | None = None) -> AsyncIterator[Nursery]:
     if leases_ms is not None:
         argv += ["--leases", str(leases_ms)]
     process = await asyncio.create_subprocess_exec(
-        *argv, cwd=_ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *argv,
+        cwd=_ROOT,
+        start_new_session=True,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
     opened = Nursery(process)
     listening = asyncio.create_task(opened.listen())
