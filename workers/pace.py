@@ -1,0 +1,180 @@
+"""Decides when a source's export is asked next, and from when on its rows are wanted. Pure: told the time, asks nobody.
+
+Fresh calls set the pace. The hot window reaches from now back as far as nearly all of the last calls took; the pause
+between two of its sweeps is a third of its width, so a row is read about three times. What is older than the hot
+window, a straggler, is looked for in cold windows of twice the width each time, each far apart: no straggler, however
+old, makes the others' sweeps wider or slower. Every window reaches to now, for rows are found by when a call was made,
+and a campaign of few lines calls long after the import.
+
+All times are ms by Redis' clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.store.outcomes import Open
+
+QUICKEST_MS = 700
+SLOWEST_MS = 20_000
+_QUIET_MS = 5_000
+"""The pause when only old calls wait and nothing is heard of them, before it grows."""
+_ROWS_A_CALL = 3.4
+"""How often a row may be read, hot and cold; what cold windows take, the hot one goes without."""
+_HOT_READS = (1.5, 3.0)
+_STRETCH_ABOVE, _STRETCH_MOST = 1.15, 6.0
+_HOT_MS = (2_000, 60_000, 120_000)
+"""The hot window's width: least, as long as nothing was learned, and most."""
+_FEW = 5
+_AGES_MS = tuple(8_000 * 2**step for step in range(14))
+_COLD_PERIODS = 3
+"""A cold window is read once in so many of its widths."""
+
+
+class Pace:
+    """One source's, as long as one worker collects for it."""
+
+    def __init__(self, *, timeout_ms: int, margin_ms: int) -> None:
+        """`timeout_ms`: when a message without an outcome is given up; `margin_ms`: by how much windows are wider."""
+        self._timeout_ms = timeout_ms
+        self._margin_ms = margin_ms
+        self._took_ms: deque[int] = deque(maxlen=100)
+        self._not_before_ms: deque[int] = deque(maxlen=20)
+        self._recent: deque[tuple[int, int, int]] = deque(maxlen=30)
+        self._looks: deque[tuple[int, int]] = deque()
+        self._cold_began: dict[int, int] = {}
+        self._last_ms: int | None = None
+        self._settled = 0
+        self._news = False
+        self._quiet = 0
+        self._stretch = 1.0
+
+    def ages_ms(self) -> tuple[int, ...]:
+        """The steps of age beyond the hot window that the cold windows are for; the first is the hot window's width."""
+        hot_ms = self.hot_ms()
+        return (hot_ms, *(age for age in _AGES_MS if age > hot_ms))
+
+    def hot_ms(self) -> int:
+        """How far back the hot window reaches: nine of ten calls had their outcome by then."""
+        least, unlearned, most = _HOT_MS
+        if len(self._took_ms) < _FEW:
+            return unlearned
+        usual = sorted(self._took_ms)[len(self._took_ms) * 9 // 10]
+        return min(max(least, usual * 5 // 4 + 1_000), most)
+
+    def due_from_ms(self, waiting: Open, *, judge_from_ms: int | None = None) -> int | None:
+        """From when on rows are wanted now; None: nothing is to be asked yet.
+
+        `judge_from_ms`: the oldest ambiguous import that is to be judged, once the sweep found no row of it.
+        """
+        starts = [judge_from_ms] if judge_from_ms is not None else []
+        hot_at_ms = self._hot_at_ms(waiting)
+        if hot_at_ms is not None and waiting.now_ms >= hot_at_ms:
+            starts.append(self._hot_from_ms(waiting))
+        if (cold_ms := self._cold_from_ms(waiting)) is not None:
+            starts.append(cold_ms)
+        return min(starts, default=None)
+
+    def wait_s(self, waiting: Open) -> float:
+        """How long nothing is to be asked, if nothing new is imported meanwhile; at most a second."""
+        hot_at_ms = self._hot_at_ms(waiting)
+        return 1.0 if hot_at_ms is None else min(max(hot_at_ms - waiting.now_ms, 20) / 1000, 1.0)
+
+    def settled(self, now_ms: int, sent_ms: int, called_ms: int | None) -> None:
+        """Learns from a row that settled a message: it was not yet so at the sweep before this one."""
+        before_ms = self._last_ms or 0
+        since_ms = sent_ms if called_ms is None else max(called_ms, sent_ms)
+        self._took_ms.append((max(before_ms, since_ms) + now_ms) // 2 - since_ms)
+        self._not_before_ms.append(max(0, before_ms - sent_ms))
+        self._settled += 1
+        self._news = True
+
+    def heard(self) -> None:
+        """A row that told something new, though no outcome."""
+        self._news = True
+
+    def swept(self, waiting: Open, from_ms: int, rows: int) -> None:
+        """A whole sweep of what `due_from_ms` said is over, begun when `waiting` was read."""
+        now_ms, hot_from_ms = waiting.now_ms, self._hot_from_ms(waiting)
+        if from_ms >= hot_from_ms:
+            self._recent.append((now_ms, rows, self._settled))
+            self._adapt(self._hot_reads(waiting))
+        for age_ms in _AGES_MS:
+            oldest_ms = waiting.oldest_by_age.get(age_ms, now_ms - age_ms)
+            if from_ms <= oldest_ms:
+                self._cold_began[age_ms] = now_ms
+        self._looks.append((now_ms, from_ms))
+        self._quiet = 0 if self._news or self._is_fresh(waiting) else self._quiet + 1
+        self._last_ms, self._settled, self._news = now_ms, 0, False
+
+    def looked_from_ms(self, now_ms: int) -> int | None:
+        """What was sent since then was looked for lately, so it may be given up when its time is over."""
+        while self._looks and self._looks[0][0] < now_ms - self._timeout_ms // 2:
+            self._looks.popleft()
+        return min((from_ms for _, from_ms in self._looks), default=None)
+
+    def _is_fresh(self, waiting: Open) -> bool:
+        newest_ms = waiting.newest_sent_ms
+        return newest_ms is not None and waiting.now_ms - newest_ms <= self.hot_ms()
+
+    def _hot_from_ms(self, waiting: Open) -> int:
+        return max(waiting.since_ms or 0, waiting.now_ms - self.hot_ms())
+
+    def _hot_at_ms(self, waiting: Open) -> int | None:
+        """When the hot window is next read: never before a call of now can be over, then by the window's width."""
+        now_ms, last_ms, hot_ms = waiting.now_ms, self._last_ms, self.hot_ms()
+        oldest_ms = waiting.oldest_sent_ms
+        if oldest_ms is None:
+            oldest_ms = waiting.newest_late_ms
+            if oldest_ms is None or now_ms - oldest_ms > hot_ms:
+                return None
+        first_ms = oldest_ms + self._first_look_ms()
+        if last_ms is None:
+            return first_ms
+        if not self._is_fresh(waiting) and self._quiet > 1:
+            return last_ms + min(_QUIET_MS * self._quiet, SLOWEST_MS)
+        width_ms = now_ms - self._hot_from_ms(waiting)
+        pause_ms = (width_ms + self._margin_share_ms()) / self._hot_reads(waiting) * self._stretch
+        return max(first_ms, last_ms + round(min(max(pause_ms, QUICKEST_MS), SLOWEST_MS)))
+
+    def _first_look_ms(self) -> int:
+        earliest_ms = min(self._not_before_ms, default=0) if len(self._not_before_ms) >= _FEW else 0
+        return min(max(QUICKEST_MS, earliest_ms * 4 // 5), SLOWEST_MS)
+
+    def _margin_share_ms(self) -> float:
+        """What the margin costs: all of its width under load, next to nothing where no other rows are in it."""
+        if len(self._recent) < 2:
+            return 0.0
+        span_ms = max(self._recent[-1][0] - self._recent[0][0], 1)
+        settled = sum(settled for _, _, settled in self._recent) - self._recent[0][2]
+        return self._margin_ms * min(1.0, settled / span_ms * self._margin_ms)
+
+    def _hot_reads(self, waiting: Open) -> float:
+        least, most = _HOT_READS
+        levels = len(waiting.oldest_by_age)
+        cold = (levels + 1) / (2 * _COLD_PERIODS) if levels else 0.0
+        return min(max(least, _ROWS_A_CALL - cold), most)
+
+    def _adapt(self, reads: float) -> None:
+        """Slower while more rows were read for a call than was meant: rows of others, or of calls not yet over."""
+        rows, settled = (sum(one[part] for one in self._recent) for part in (1, 2))
+        if settled < _FEW:
+            return
+        if rows / settled > reads * _STRETCH_ABOVE:
+            self._stretch = min(self._stretch * 1.1, _STRETCH_MOST)
+        elif rows / settled < reads:
+            self._stretch = max(self._stretch / 1.1, 1.0)
+
+    def _cold_from_ms(self, waiting: Open) -> int | None:
+        now_ms = waiting.now_ms
+        for age_ms in sorted(waiting.oldest_by_age, reverse=True):
+            began_ms = self._cold_began.get(age_ms)
+            if began_ms is None or now_ms - began_ms >= _COLD_PERIODS * age_ms:
+                return waiting.oldest_by_age[age_ms]
+        oldest_ms = waiting.oldest_sent_ms
+        if oldest_ms is None or now_ms - oldest_ms < self._timeout_ms:
+            return None
+        looked_ms = self.looked_from_ms(now_ms)
+        return oldest_ms if looked_ms is None or looked_ms > oldest_ms else None
