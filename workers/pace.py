@@ -11,6 +11,7 @@ All times are ms by Redis' clock.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -18,19 +19,26 @@ if TYPE_CHECKING:
     from app.store.outcomes import Open
 
 QUICKEST_MS = 700
-SLOWEST_MS = 20_000
-_QUIET_MS = 5_000
+SLOWEST_MS = 30_000
+_QUIET_MS, _QUIETEST_MS = 5_000, 20_000
 """The pause when only old calls wait and nothing is heard of them, before it grows."""
-_ROWS_A_CALL = 3.4
+_ROWS_A_CALL = 3.6
 """How often a row may be read, hot and cold; what cold windows take, the hot one goes without."""
-_HOT_READS = (1.5, 3.0)
+_HOT_READS = (2.2, 3.3)
 _STRETCH_ABOVE, _STRETCH_MOST = 1.15, 6.0
 _HOT_MS = (2_000, 60_000, 120_000)
 """The hot window's width: least, as long as nothing was learned, and most."""
+_SHRINKS_BY = 0.97
+"""From sweep to sweep: the first outcomes after a start are those of the shortest calls."""
+_LONGEST_SHARE = 0.03
+"""Of the calls: what the hot window need not catch, and cold windows may find."""
 _FEW = 5
+_HALF_LIFE_MS = 600_000
+_STEP = 1.15
 _AGES_MS = tuple(8_000 * 2**step for step in range(14))
-_COLD_PERIODS = 3
-"""A cold window is read once in so many of its widths."""
+_COLD_READS = 0.8
+_COLD_PERIODS = (1.2, 3.0)
+"""A cold window is read once in so many of its widths: more seldom, the more of them are needed."""
 
 
 class Pace:
@@ -40,11 +48,13 @@ class Pace:
         """`timeout_ms`: when a message without an outcome is given up; `margin_ms`: by how much windows are wider."""
         self._timeout_ms = timeout_ms
         self._margin_ms = margin_ms
-        self._took_ms: deque[int] = deque(maxlen=100)
+        self._hot_ms = _HOT_MS[1]
+        self._lengths: dict[int, float] = {}
         self._not_before_ms: deque[int] = deque(maxlen=20)
         self._recent: deque[tuple[int, int, int]] = deque(maxlen=30)
         self._looks: deque[tuple[int, int]] = deque()
         self._cold_began: dict[int, int] = {}
+        self._began_ms = 0
         self._last_ms: int | None = None
         self._settled = 0
         self._news = False
@@ -57,18 +67,16 @@ class Pace:
         return (hot_ms, *(age for age in _AGES_MS if age > hot_ms))
 
     def hot_ms(self) -> int:
-        """How far back the hot window reaches: nine of ten calls had their outcome by then."""
-        least, unlearned, most = _HOT_MS
-        if len(self._took_ms) < _FEW:
-            return unlearned
-        usual = sorted(self._took_ms)[len(self._took_ms) * 9 // 10]
-        return min(max(least, usual * 5 // 4 + 1_000), most)
+        """How far back the hot window reaches: nearly all calls have their outcome by then."""
+        return self._hot_ms
 
     def due_from_ms(self, waiting: Open, *, judge_from_ms: int | None = None) -> int | None:
         """From when on rows are wanted now; None: nothing is to be asked yet.
 
         `judge_from_ms`: the oldest ambiguous import that is to be judged, once the sweep found no row of it.
         """
+        if self._last_ms is None:
+            return waiting.since_ms if waiting.now_ms >= (self._hot_at_ms(waiting) or 0) else None
         starts = [judge_from_ms] if judge_from_ms is not None else []
         hot_at_ms = self._hot_at_ms(waiting)
         if hot_at_ms is not None and waiting.now_ms >= hot_at_ms:
@@ -84,9 +92,11 @@ class Pace:
 
     def settled(self, now_ms: int, sent_ms: int, called_ms: int | None) -> None:
         """Learns from a row that settled a message: it was not yet so at the sweep before this one."""
-        before_ms = self._last_ms or 0
         since_ms = sent_ms if called_ms is None else max(called_ms, sent_ms)
-        self._took_ms.append((max(before_ms, since_ms) + now_ms) // 2 - since_ms)
+        before_ms = max((began_ms for began_ms, from_ms in self._looks if from_ms <= since_ms), default=0)
+        length_ms = (before_ms if before_ms > since_ms else now_ms) - since_ms
+        step = round(math.log(max(length_ms, 100), _STEP))
+        self._lengths[step] = self._lengths.get(step, 0.0) + 1.0
         self._not_before_ms.append(max(0, before_ms - sent_ms))
         self._settled += 1
         self._news = True
@@ -105,15 +115,36 @@ class Pace:
             oldest_ms = waiting.oldest_by_age.get(age_ms, now_ms - age_ms)
             if from_ms <= oldest_ms:
                 self._cold_began[age_ms] = now_ms
+        if self._last_ms is None:
+            self._began_ms = now_ms
+        self._learn(now_ms - (self._last_ms or now_ms), self._hot_reads(waiting))
         self._looks.append((now_ms, from_ms))
         self._quiet = 0 if self._news or self._is_fresh(waiting) else self._quiet + 1
         self._last_ms, self._settled, self._news = now_ms, 0, False
 
     def looked_from_ms(self, now_ms: int) -> int | None:
         """What was sent since then was looked for lately, so it may be given up when its time is over."""
-        while self._looks and self._looks[0][0] < now_ms - self._timeout_ms // 2:
+        while self._looks and self._looks[0][0] < now_ms - self._timeout_ms * 3 // 4:
             self._looks.popleft()
         return min((from_ms for _, from_ms in self._looks), default=None)
+
+    def _learn(self, passed_ms: int, reads: float) -> None:
+        """So wide that a call that ends just after a sweep is caught by the next, if it is none of the longest."""
+        total = sum(self._lengths.values())
+        if total > 10 * _FEW:
+            fades = 0.5 ** (passed_ms / _HALF_LIFE_MS)
+            self._lengths = {step: n * fades for step, n in self._lengths.items() if n * fades > 0.01}
+        if total < _FEW:
+            return
+        longer = _LONGEST_SHARE * sum(self._lengths.values())
+        for step in sorted(self._lengths, reverse=True):
+            longer -= self._lengths[step]
+            if longer <= 0:
+                break
+        least, _, most = _HOT_MS
+        margin_ms = self._margin_ms * (1 - 1 / reads)
+        wanted_ms = (_STEP ** (step + 0.5) - margin_ms) * reads / (reads - 1)
+        self._hot_ms = round(min(max(wanted_ms, self._hot_ms * _SHRINKS_BY, least), most))
 
     def _is_fresh(self, waiting: Open) -> bool:
         newest_ms = waiting.newest_sent_ms
@@ -134,7 +165,7 @@ class Pace:
         if last_ms is None:
             return first_ms
         if not self._is_fresh(waiting) and self._quiet > 1:
-            return last_ms + min(_QUIET_MS * self._quiet, SLOWEST_MS)
+            return last_ms + min(_QUIET_MS * self._quiet, _QUIETEST_MS)
         width_ms = now_ms - self._hot_from_ms(waiting)
         pause_ms = (width_ms + self._margin_share_ms()) / self._hot_reads(waiting) * self._stretch
         return max(first_ms, last_ms + round(min(max(pause_ms, QUICKEST_MS), SLOWEST_MS)))
@@ -151,10 +182,15 @@ class Pace:
         settled = sum(settled for _, _, settled in self._recent) - self._recent[0][2]
         return self._margin_ms * min(1.0, settled / span_ms * self._margin_ms)
 
+    def _cold_periods(self, waiting: Open) -> float:
+        # A window counts half, for the next wider one is read in its stead every other time; the widest counts whole.
+        least, most = _COLD_PERIODS
+        return min(max(least, (len(waiting.oldest_by_age) + 1) / 2 / _COLD_READS), most)
+
     def _hot_reads(self, waiting: Open) -> float:
         least, most = _HOT_READS
         levels = len(waiting.oldest_by_age)
-        cold = (levels + 1) / (2 * _COLD_PERIODS) if levels else 0.0
+        cold = (levels + 1) / 2 / self._cold_periods(waiting) if levels else 0.0
         return min(max(least, _ROWS_A_CALL - cold), most)
 
     def _adapt(self, reads: float) -> None:
@@ -168,10 +204,9 @@ class Pace:
             self._stretch = max(self._stretch / 1.1, 1.0)
 
     def _cold_from_ms(self, waiting: Open) -> int | None:
-        now_ms = waiting.now_ms
+        now_ms, periods = waiting.now_ms, self._cold_periods(waiting)
         for age_ms in sorted(waiting.oldest_by_age, reverse=True):
-            began_ms = self._cold_began.get(age_ms)
-            if began_ms is None or now_ms - began_ms >= _COLD_PERIODS * age_ms:
+            if now_ms - self._cold_began.get(age_ms, self._began_ms) >= periods * age_ms:
                 return waiting.oldest_by_age[age_ms]
         oldest_ms = waiting.oldest_sent_ms
         if oldest_ms is None or now_ms - oldest_ms < self._timeout_ms:
