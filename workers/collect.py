@@ -155,6 +155,7 @@ class Collector:
         offset = 0
         for _ in range(_MOST_PAGES):
             page = await self._page(start_ms, end_ms, offset)
+            self._still_mine()
             self._metrics.export_requests.labels(source=self._source).inc()
             self._metrics.export_rows.labels(source=self._source).inc(page.raw_count)
             await self._give_rows(page.rows)
@@ -189,10 +190,13 @@ class Collector:
                 by_number.setdefault(row.callee, []).append(row)
         numbers = list(by_number)
         for start in range(0, len(numbers), _ROWS_AT_ONCE):
-            if not self._turn.is_mine():
-                raise NotMyTurnError
+            self._still_mine()
             chunk = numbers[start : start + _ROWS_AT_ONCE]
             await asyncio.gather(*(self._give_in_order(number, by_number[number]) for number in chunk))
+
+    def _still_mine(self) -> None:
+        if not self._turn.is_mine():
+            raise NotMyTurnError
 
     async def _give_in_order(self, number: str, rows: list[CallRow]) -> None:
         for row in sorted(rows, key=lambda one: (one.called_at is None, one.called_at, one.call_id)):

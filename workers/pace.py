@@ -165,7 +165,7 @@ class Pace:
         if last_ms is None:
             return first_ms
         if not self._is_fresh(waiting) and self._quiet > 1:
-            return last_ms + min(_QUIET_MS * self._quiet, _QUIETEST_MS)
+            return last_ms + min(_QUIET_MS * (self._quiet - 1), _QUIETEST_MS)
         width_ms = now_ms - self._hot_from_ms(waiting)
         pause_ms = (width_ms + self._margin_share_ms()) / self._hot_reads(waiting) * self._stretch
         return max(first_ms, last_ms + round(min(max(pause_ms, QUICKEST_MS), SLOWEST_MS)))
