@@ -76,10 +76,10 @@ async def test_a_collector_that_was_stopped_with_an_old_export_in_hand_changes_n
         first = await rig.start_worker()
         owner = await another_than(None, rig, "one")
         message_id = await rig.send("+84904005000", campaign="one")
-        asked = (await rig.provider())["counts"]["export_requests"]
+        asked = int((await rig.provider())["counts"]["export_requests"])
 
         async def has_asked_again() -> bool:
-            return (await rig.provider())["counts"]["export_requests"] >= asked + 2
+            return int((await rig.provider())["counts"]["export_requests"]) >= asked + 2
 
         await comes(has_asked_again)
         first.send_signal(signal.SIGSTOP)
