@@ -19,19 +19,21 @@ if TYPE_CHECKING:
     from app.store.outcomes import Open
 
 QUICKEST_MS = 700
-SLOWEST_MS = 30_000
+SLOWEST_MS = 40_000
 _QUIET_MS, _QUIETEST_MS = 5_000, 20_000
 """The pause when only old calls wait and nothing is heard of them, before it grows."""
-_ROWS_A_CALL = 3.6
+_ROWS_A_CALL = 3.4
 """How often a row may be read, hot and cold; what cold windows take, the hot one goes without."""
 _HOT_READS = (2.2, 3.3)
-_STRETCH_ABOVE, _STRETCH_MOST = 1.15, 6.0
-_HOT_MS = (2_000, 60_000, 120_000)
+_STRETCH_ABOVE, _STRETCH_MOST = 1.1, 4.0
+_HOT_MS = (2_000, 60_000, 90_000)
 """The hot window's width: least, as long as nothing was learned, and most."""
 _SHRINKS_BY = 0.97
 """From sweep to sweep: the first outcomes after a start are those of the shortest calls."""
-_LONGEST_SHARE = 0.03
+_LONGEST_SHARE = 0.04
 """Of the calls: what the hot window need not catch, and cold windows may find."""
+_SOONER, _LATER = 0.75, 1.1
+"""What a call does to the age at which a lone call is first looked for: about one in four is over by then."""
 _FEW = 5
 _HALF_LIFE_MS = 600_000
 _STEP = 1.15
@@ -50,8 +52,8 @@ class Pace:
         self._margin_ms = margin_ms
         self._hot_ms = _HOT_MS[1]
         self._lengths: dict[int, float] = {}
-        self._not_before_ms: deque[int] = deque(maxlen=20)
-        self._recent: deque[tuple[int, int, int]] = deque(maxlen=30)
+        self._first_look_ms = float(QUICKEST_MS)
+        self._recent: deque[tuple[int, float, int]] = deque(maxlen=30)
         self._looks: deque[tuple[int, int]] = deque()
         self._cold_began: dict[int, int] = {}
         self._began_ms = 0
@@ -97,7 +99,11 @@ class Pace:
         length_ms = (before_ms if before_ms > since_ms else now_ms) - since_ms
         step = round(math.log(max(length_ms, 100), _STEP))
         self._lengths[step] = self._lengths.get(step, 0.0) + 1.0
-        self._not_before_ms.append(max(0, before_ms - sent_ms))
+        if now_ms - sent_ms <= self._first_look_ms * _LATER:
+            self._first_look_ms = max(self._first_look_ms * _SOONER, QUICKEST_MS)
+        elif before_ms - sent_ms >= self._first_look_ms:
+            later = 1.5 if before_ms - sent_ms >= 2 * self._first_look_ms else _LATER
+            self._first_look_ms = min(self._first_look_ms * later, SLOWEST_MS)
         self._settled += 1
         self._news = True
 
@@ -109,7 +115,7 @@ class Pace:
         """A whole sweep of what `due_from_ms` said is over, begun when `waiting` was read."""
         now_ms, hot_from_ms = waiting.now_ms, self._hot_from_ms(waiting)
         if from_ms >= hot_from_ms:
-            self._recent.append((now_ms, rows, self._settled))
+            self._recent.append((now_ms, rows * self._stretch, self._settled))
             self._adapt(self._hot_reads(waiting))
         for age_ms in _AGES_MS:
             oldest_ms = waiting.oldest_by_age.get(age_ms, now_ms - age_ms)
@@ -161,7 +167,7 @@ class Pace:
             oldest_ms = waiting.newest_late_ms
             if oldest_ms is None or now_ms - oldest_ms > hot_ms:
                 return None
-        first_ms = oldest_ms + self._first_look_ms()
+        first_ms = oldest_ms + round(self._first_look_ms)
         if last_ms is None:
             return first_ms
         if not self._is_fresh(waiting) and self._quiet > 1:
@@ -169,10 +175,6 @@ class Pace:
         width_ms = now_ms - self._hot_from_ms(waiting)
         pause_ms = (width_ms + self._margin_share_ms()) / self._hot_reads(waiting) * self._stretch
         return max(first_ms, last_ms + round(min(max(pause_ms, QUICKEST_MS), SLOWEST_MS)))
-
-    def _first_look_ms(self) -> int:
-        earliest_ms = min(self._not_before_ms, default=0) if len(self._not_before_ms) >= _FEW else 0
-        return min(max(QUICKEST_MS, earliest_ms * 4 // 5), SLOWEST_MS)
 
     def _margin_share_ms(self) -> float:
         """What the margin costs: all of its width under load, next to nothing where no other rows are in it."""
@@ -195,18 +197,17 @@ class Pace:
 
     def _adapt(self, reads: float) -> None:
         """Slower while more rows were read for a call than was meant: rows of others, or of calls not yet over."""
-        rows, settled = (sum(one[part] for one in self._recent) for part in (1, 2))
-        if settled < _FEW:
-            return
-        if rows / settled > reads * _STRETCH_ABOVE:
-            self._stretch = min(self._stretch * 1.1, _STRETCH_MOST)
-        elif rows / settled < reads:
-            self._stretch = max(self._stretch / 1.1, 1.0)
+        settled = sum(one for _, _, one in self._recent)
+        if settled >= _FEW:
+            unstretched = sum(rows for _, rows, _ in self._recent) / settled
+            self._stretch = min(max(unstretched / (reads * _STRETCH_ABOVE), 1.0), _STRETCH_MOST)
 
     def _cold_from_ms(self, waiting: Open) -> int | None:
         now_ms, periods = waiting.now_ms, self._cold_periods(waiting)
         for age_ms in sorted(waiting.oldest_by_age, reverse=True):
-            if now_ms - self._cold_began.get(age_ms, self._began_ms) >= periods * age_ms:
+            # One that was never read: as soon as anything can have grown so old since this worker's first sweep.
+            never_ms = self._began_ms + age_ms // 2 - round(periods * age_ms)
+            if now_ms - self._cold_began.get(age_ms, never_ms) >= periods * age_ms:
                 return waiting.oldest_by_age[age_ms]
         oldest_ms = waiting.oldest_sent_ms
         if oldest_ms is None or now_ms - oldest_ms < self._timeout_ms:

@@ -43,7 +43,7 @@ class _Result(msgspec.Struct, frozen=True):
 
 
 class _Page(msgspec.Struct, frozen=True):
-    calls: list[msgspec.Raw] | None | msgspec.UnsetType = msgspec.UNSET
+    calls: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
     total: Scalar = None
 
 
