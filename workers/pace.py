@@ -153,19 +153,18 @@ class Pace:
         self._hot_ms = round(min(max(wanted_ms, self._hot_ms * _SHRINKS_BY, least), most))
 
     def _is_fresh(self, waiting: Open) -> bool:
-        newest_ms = waiting.newest_sent_ms
-        return newest_ms is not None and waiting.now_ms - newest_ms <= self.hot_ms()
+        return waiting.oldest_fresh_ms is not None
 
     def _hot_from_ms(self, waiting: Open) -> int:
-        return max(waiting.since_ms or 0, waiting.now_ms - self.hot_ms())
+        return max(waiting.since_ms or 0, waiting.now_ms - self._hot_ms)
 
     def _hot_at_ms(self, waiting: Open) -> int | None:
         """When the hot window is next read: never before a call of now can be over, then by the window's width."""
-        now_ms, last_ms, hot_ms = waiting.now_ms, self._last_ms, self.hot_ms()
+        now_ms, last_ms = waiting.now_ms, self._last_ms
         oldest_ms = waiting.oldest_sent_ms
         if oldest_ms is None:
             oldest_ms = waiting.newest_late_ms
-            if oldest_ms is None or now_ms - oldest_ms > hot_ms:
+            if oldest_ms is None or now_ms - oldest_ms > self._hot_ms:
                 return None
         first_ms = oldest_ms + round(self._first_look_ms)
         if last_ms is None:
@@ -173,16 +172,18 @@ class Pace:
         if not self._is_fresh(waiting) and self._quiet > 1:
             return last_ms + min(_QUIET_MS * (self._quiet - 1), _QUIETEST_MS)
         width_ms = now_ms - self._hot_from_ms(waiting)
-        pause_ms = (width_ms + self._margin_share_ms()) / self._hot_reads(waiting) * self._stretch
+        fresh_ms = width_ms if waiting.oldest_fresh_ms is None else now_ms - waiting.oldest_fresh_ms
+        costs_ms = fresh_ms + self._share_filled(width_ms - fresh_ms + self._margin_ms)
+        pause_ms = costs_ms / self._hot_reads(waiting) * self._stretch
         return max(first_ms, last_ms + round(min(max(pause_ms, QUICKEST_MS), SLOWEST_MS)))
 
-    def _margin_share_ms(self) -> float:
-        """What the margin costs: all of its width under load, next to nothing where no other rows are in it."""
+    def _share_filled(self, width_ms: int) -> float:
+        """What it costs to be wider than fresh calls are old: all of it under load, nothing where no rows are there."""
         if len(self._recent) < 2:
             return 0.0
         span_ms = max(self._recent[-1][0] - self._recent[0][0], 1)
         settled = sum(settled for _, _, settled in self._recent) - self._recent[0][2]
-        return self._margin_ms * min(1.0, settled / span_ms * self._margin_ms)
+        return width_ms * min(1.0, settled / span_ms * width_ms)
 
     def _cold_periods(self, waiting: Open) -> float:
         # A window counts half, for the next wider one is read in its stead every other time; the widest counts whole.

@@ -44,7 +44,7 @@ class Hour:
             for one in calls[first:upto]:
                 insort(waits, one)
             first = upto
-            waiting = _open(now_ms, [at for at, _ in waits], pace.ages_ms())
+            waiting = waiting_for(now_ms, [at for at, _ in waits], pace.ages_ms())
             from_ms = pace.due_from_ms(waiting)
             if from_ms is not None:
                 waits = self._sweep(pace, waiting, from_ms, waits, called)
@@ -80,11 +80,19 @@ class Hour:
         return [one for one in left if one[0] < looked_ms or now_ms - one[0] < self.timeout_ms]
 
 
-def _open(now_ms: int, sent: Sequence[int], ages: Sequence[int]) -> Open:
+def waiting_for(now_ms: int, sent: Sequence[int], ages: Sequence[int]) -> Open:
+    """What the store says of a source where calls sent at these times, rising, wait."""
     by_age = {}
     for lower, upper in pairwise(ages):
         at = bisect_left(sent, now_ms - upper)
         if at < len(sent) and sent[at] < now_ms - lower:
             by_age[upper] = sent[at]
-    ends = (sent[0], sent[-1]) if sent else (None, None)
-    return Open(now_ms, ends[0], (), len(sent), newest_sent_ms=ends[1], oldest_by_age=by_age)
+    fresh = bisect_left(sent, now_ms - ages[0])
+    return Open(
+        now_ms,
+        sent[0] if sent else None,
+        (),
+        len(sent),
+        oldest_fresh_ms=sent[fresh] if fresh < len(sent) else None,
+        oldest_by_age=by_age,
+    )

@@ -9,7 +9,7 @@ import pytest
 
 from app.message import BatchId
 from app.store.outcomes import Open
-from tests.bench.collect_hour import Hour
+from tests.bench.collect_hour import Hour, waiting_for
 from workers.pace import QUICKEST_MS, Pace
 
 MOST_ROWS_A_CALL = 4.0
@@ -23,19 +23,7 @@ def pace_of(timeout_ms: int = 10 * MINUTE_MS) -> Pace:
 
 def waiting(now_ms: int, *sent_ms: int, pace: Pace | None = None) -> Open:
     """What a source that waits for these looks like."""
-    ages = (pace or pace_of()).ages_ms()
-    by_age: dict[int, int] = {}
-    for lower, upper in pairwise(ages):
-        if mine := [at for at in sent_ms if lower < now_ms - at <= upper]:
-            by_age[upper] = min(mine)
-    return Open(
-        now_ms,
-        min(sent_ms),
-        (),
-        len(sent_ms),
-        newest_sent_ms=max(sent_ms),
-        oldest_by_age=by_age,
-    )
+    return waiting_for(now_ms, sorted(sent_ms), (pace or pace_of()).ages_ms())
 
 
 @pytest.mark.parametrize(
@@ -83,6 +71,19 @@ def test_a_fresh_call_is_looked_for_soon_however_old_a_straggler_is() -> None:
     from_ms = pace.due_from_ms(later)
     assert from_ms is not None
     assert now_ms + 25_000 - from_ms <= pace.hot_ms()
+
+
+def test_one_that_rings_for_ever_does_not_make_a_quiet_source_slow() -> None:
+    pace = pace_of(timeout_ms=24 * HOUR_MS)
+    pace.swept(waiting(HOUR_MS, 0), 0, rows=1)
+    sent_ms, looks = HOUR_MS + 10_000, []
+    for now_ms in range(sent_ms, sent_ms + 8_000, 100):
+        seen = waiting(now_ms, 0, sent_ms, pace=pace)
+        if (from_ms := pace.due_from_ms(seen)) is not None:
+            pace.swept(seen, from_ms, rows=1)
+            looks.append(now_ms - sent_ms)
+    assert looks[0] <= 1_000
+    assert len(looks) >= 4
 
 
 def test_a_lone_straggler_is_looked_for_in_windows_that_grow_rare_as_it_grows_old() -> None:
