@@ -28,8 +28,8 @@ _HOT_READS = (2.2, 3.3)
 _STRETCH_ABOVE, _STRETCH_MOST = 1.1, 4.0
 _HOT_MS = (2_000, 60_000, 90_000)
 """The hot window's width: least, as long as nothing was learned, and most."""
-_SHRINKS_BY = 0.97
-"""From sweep to sweep: the first outcomes after a start are those of the shortest calls."""
+_SHRINKS_BY = 0.9
+"""From sweep to sweep. Not at all soon after a start, for the first outcomes are those of the shortest calls."""
 _LONGEST_SHARE = 0.04
 """Of the calls: what the hot window need not catch, and cold windows may find."""
 _SOONER, _LATER = 0.75, 1.1
@@ -123,7 +123,7 @@ class Pace:
                 self._cold_began[age_ms] = now_ms
         if self._last_ms is None:
             self._began_ms = now_ms
-        self._learn(now_ms - (self._last_ms or now_ms), self._hot_reads(waiting))
+        self._learn(now_ms, self._hot_reads(waiting))
         self._looks.append((now_ms, from_ms))
         self._quiet = 0 if self._news or self._is_fresh(waiting) else self._quiet + 1
         self._last_ms, self._settled, self._news = now_ms, 0, False
@@ -134,11 +134,11 @@ class Pace:
             self._looks.popleft()
         return min((from_ms for _, from_ms in self._looks), default=None)
 
-    def _learn(self, passed_ms: int, reads: float) -> None:
+    def _learn(self, now_ms: int, reads: float) -> None:
         """So wide that a call that ends just after a sweep is caught by the next, if it is none of the longest."""
         total = sum(self._lengths.values())
         if total > 10 * _FEW:
-            fades = 0.5 ** (passed_ms / _HALF_LIFE_MS)
+            fades = 0.5 ** ((now_ms - (self._last_ms or now_ms)) / _HALF_LIFE_MS)
             self._lengths = {step: n * fades for step, n in self._lengths.items() if n * fades > 0.01}
         if total < _FEW:
             return
@@ -150,7 +150,10 @@ class Pace:
         least, _, most = _HOT_MS
         margin_ms = self._margin_ms * (1 - 1 / reads)
         wanted_ms = (_STEP ** (step + 0.5) - margin_ms) * reads / (reads - 1)
-        self._hot_ms = round(min(max(wanted_ms, self._hot_ms * _SHRINKS_BY, least), most))
+        if wanted_ms < self._hot_ms:
+            is_early = now_ms - self._began_ms < 2 * wanted_ms
+            wanted_ms = self._hot_ms if is_early else max(wanted_ms, self._hot_ms * _SHRINKS_BY)
+        self._hot_ms = round(min(max(wanted_ms, least), most))
 
     def _is_fresh(self, waiting: Open) -> bool:
         return waiting.oldest_fresh_ms is not None
