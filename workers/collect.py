@@ -44,10 +44,11 @@ _BLIND_MARGIN_MS = 300_000
 _LEARNED_MARGIN_MS = 3_000
 _IDLE_S = 1.0
 _JUDGE_EVERY_MS = 2_000
-_FAILED_PAUSE_S = (1.0, 30.0)
+_FAILED_PAUSE_S = (1.0, 5.0)
 _REMEMBERED_ROWS = 50_000
 _ROWS_AT_ONCE = 32
 _TIMED_OUT_AT_ONCE = 200
+_MOST_GIVEN_AGAIN = 5_000
 
 
 class Collector:
@@ -153,14 +154,18 @@ class Collector:
     async def _read_pages(self, start_ms: int, end_ms: int) -> tuple[int, bool]:
         """How many rows came, and whether they were all. `NotMyTurnError` once another worker may be collecting."""
         offset = 0
+        unexplained: list[CallRow] = []
         for _ in range(_MOST_PAGES):
             page = await self._page(start_ms, end_ms, offset)
             self._still_mine()
             self._metrics.export_requests.labels(source=self._source).inc()
             self._metrics.export_rows.labels(source=self._source).inc(page.raw_count)
-            await self._give_rows(page.rows)
+            unexplained += await self._give_rows(page.rows)
             offset += page.raw_count
             if page.raw_count == 0 or (page.total is not None and offset >= page.total):
+                # A redial may stand on an earlier page than the call that it follows.
+                left = await self._give_rows(unexplained[:_MOST_GIVEN_AGAIN])
+                self._metrics.rows_unexplained.labels(source=self._source).inc(len(left))
                 return offset, True
         log.error("export never ends, read in part", source=self._source, rows=offset)
         return offset, False
@@ -182,27 +187,35 @@ class Collector:
         campaign_id = next(iter(self._campaigns.values())).campaign_id
         return await self._client.export_campaign(campaign_id, access, **window)
 
-    async def _give_rows(self, rows: Sequence[CallRow]) -> None:
-        """Rows of one number go one after another, in the order of their calls; others side by side."""
+    async def _give_rows(self, rows: Sequence[CallRow]) -> list[CallRow]:
+        """Rows of one number go one after another, in the order of their calls; others side by side.
+
+        Gives back those that nothing explains.
+        """
         by_number: dict[str, list[CallRow]] = {}
         for row in rows:
             if row.callee is not None and _identity(row, row.callee) not in self._said:
                 by_number.setdefault(row.callee, []).append(row)
         numbers = list(by_number)
+        unexplained: list[CallRow] = []
         for start in range(0, len(numbers), _ROWS_AT_ONCE):
             self._still_mine()
             chunk = numbers[start : start + _ROWS_AT_ONCE]
-            await asyncio.gather(*(self._give_in_order(number, by_number[number]) for number in chunk))
+            given = await asyncio.gather(
+                *(self._give_in_order(number, by_number[number]) for number in chunk)
+            )
+            unexplained += [row for rows in given for row in rows]
+        return unexplained
 
     def _still_mine(self) -> None:
         if not self._turn.is_mine():
             raise NotMyTurnError
 
-    async def _give_in_order(self, number: str, rows: list[CallRow]) -> None:
-        for row in sorted(rows, key=lambda one: (one.called_at is None, one.called_at, one.call_id)):
-            await self._give_row(number, row)
+    async def _give_in_order(self, number: str, rows: list[CallRow]) -> list[CallRow]:
+        in_order = sorted(rows, key=lambda one: (one.called_at is None, one.called_at, one.call_id))
+        return [row for row in in_order if await self._give_row(number, row) == "unexplained"]
 
-    async def _give_row(self, number: str, row: CallRow) -> None:
+    async def _give_row(self, number: str, row: CallRow) -> str:
         offset_ms, margin_ms = self._clock()
         called_ms = None if row.called_at is None else _ms(row.called_at.timestamp()) - offset_ms
         finding = await self._outcomes.give_row(
@@ -220,10 +233,9 @@ class Collector:
             self._pace.settled(_ms(time.time()) + self._redis_ahead_ms, finding.sent_at_ms, called_ms)
         elif finding.fate == "waiting":
             self._pace.heard()
-        elif finding.fate == "unexplained":
-            self._metrics.rows_unexplained.labels(source=self._source).inc()
         if finding.fate in ("settled", "known"):
             self._remember(row, number)
+        return finding.fate
 
     def _settled(self, finding: Finding, row: CallRow) -> None:
         reason = reason_of(row.note) if finding.state == "failed" else ""
@@ -272,6 +284,7 @@ class Collector:
             self._source,
             timeout_ms=self._timeout_ms,
             most=_TIMED_OUT_AT_ONCE,
+            asked_at_ms=waiting.now_ms,
             sent_since_ms=self._pace.looked_from_ms(waiting.now_ms),
             owner=self._turn.owner,
         ):

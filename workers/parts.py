@@ -58,12 +58,13 @@ async def build_parts(config: Config, metrics: Metrics) -> Parts:
     keep_ms = round(
         keep_for(config.storage.retention, config.callbacks.retry_schedule).total_seconds() * 1000
     )
+    owner = secrets.token_hex(8)
     return Parts(
         config=config,
         metrics=metrics,
-        owner=secrets.token_hex(8),
+        owner=owner,
         database=database,
-        batches=Batches(database),
+        batches=Batches(database, owner),
         outcomes=Outcomes(database),
         events=Events(database, keep_ms=keep_ms),
         tokens=Tokens(database),

@@ -14,6 +14,7 @@ from app.callbacks.delivery import Attempt, Verdict
 from app.callbacks.schedule import next_attempt_ms
 from app.callbacks.signing import SigningKeyFault
 from app.message import CallbackState
+from app.store.faults import StoreError
 
 if TYPE_CHECKING:
     from app.config import CallbacksConfig
@@ -26,6 +27,7 @@ log = structlog.get_logger()
 _MOST_AT_ONCE = 512
 _LEASE_MARGIN_MS = 5_000
 _IDLE_S = 5.0
+_SETTLE_PAUSE_S = 0.2
 _MOST_REPLAYED = 100_000
 
 
@@ -47,6 +49,7 @@ class Pusher:
             room = _MOST_AT_ONCE - self._under_way
             wait_ms: int | None = None
             due: list[DueEvent] = []
+            lease_ends = time.monotonic() + self._lease_ms / 1000
             if room > 0:
                 wait_ms, due = await self._parts.events.claim(
                     most=min(room, 128),
@@ -56,15 +59,18 @@ class Pusher:
                 )
             for event in due:
                 self._under_way += 1
-                self._crew.start(f"callback {event.event_id}", self._deliver(event))
+                self._crew.start(f"callback {event.event_id}", self._deliver(event, lease_ends))
             if not due:
                 wait_s = _IDLE_S if wait_ms is None else min(max(wait_ms, 5) / 1000, _IDLE_S)
                 await self._crew.wait_for(self.woken, wait_s)
 
-    async def _deliver(self, event: DueEvent) -> None:
+    async def _deliver(self, event: DueEvent, lease_ends: float) -> None:
         try:
-            attempt = await self._attempt(event)
-            await self._settle(event, attempt)
+            if time.monotonic() < lease_ends:
+                attempt = await self._attempt(event)
+                await self._settle(event, attempt, lease_ends)
+            else:
+                _lost(event, "before the attempt")
         finally:
             self._under_way -= 1
             self.woken.set()
@@ -73,6 +79,8 @@ class Pusher:
         signer, policy = self._parts.signers.get(event.client), self._parts.policies.get(event.client)
         if signer is None or policy is None:
             return _not_sent("the client is not configured")
+        if not event.body:
+            return _not_sent("the record cannot be opened: an encryption key is missing")
         try:
             headers = signer.headers(event.event_id, int(time.time()), event.body)
         except SigningKeyFault:
@@ -82,15 +90,15 @@ class Pusher:
             headers["traceparent"] = event.traceparent
         return await self._parts.sender.send(event.url, policy, headers, event.body)
 
-    async def _settle(self, event: DueEvent, attempt: Attempt) -> None:
+    async def _settle(self, event: DueEvent, attempt: Attempt, lease_ends: float) -> None:
         verdict, retry_in_ms = self._verdict(event, attempt)
-        settled = await self._parts.events.settle(
-            event, verdict, status=attempt.status, error=attempt.error, retry_in_ms=retry_in_ms
-        )
         metrics = self._parts.metrics
         metrics.callback_attempts.labels(client=event.client, result=verdict).inc()
         metrics.callback_seconds.labels(client=event.client).observe(attempt.took_s)
-        if verdict == "delivered" and settled:
+        if not await self._written(event, attempt, verdict, retry_in_ms, lease_ends):
+            _lost(event, "before the settle")
+            return
+        if verdict == "delivered":
             delay_s = max(0.0, time.time() - event.made_at_ms / 1000)
             metrics.callback_delay_seconds.labels(client=event.client).observe(delay_s)
         level = log.info if verdict == "delivered" else log.warning
@@ -102,8 +110,22 @@ class Pusher:
             attempt=event.attempts + 1,
             status=attempt.status,
             error=attempt.error,
-            retry_in_s=round(retry_in_ms / 1000, 1) if verdict == "retry" else None,
+            retry_in_s=retry_in_ms / 1000 if verdict == "retry" else None,
         )
+
+    async def _written(
+        self, event: DueEvent, attempt: Attempt, verdict: str, retry_in_ms: int, lease_ends: float
+    ) -> bool:
+        """Writes the verdict as soon as Redis is there, for as long as the lease may last; False: it is another's."""
+        while True:
+            try:
+                return await self._parts.events.settle(
+                    event, verdict, status=attempt.status, error=attempt.error, retry_in_ms=retry_in_ms
+                )
+            except StoreError:
+                if time.monotonic() > lease_ends:
+                    raise
+            await asyncio.sleep(_SETTLE_PAUSE_S * self._rng.uniform(1, 3))
 
     def _verdict(self, event: DueEvent, attempt: Attempt) -> tuple[str, int]:
         if attempt.verdict is Verdict.DELIVERED:
@@ -118,6 +140,12 @@ class Pusher:
 
 def _not_sent(error: str) -> Attempt:
     return Attempt(verdict=Verdict.RETRY, status=None, error=error, retry_after_s=None, took_s=0.0)
+
+
+def _lost(event: DueEvent, when: str) -> None:
+    log.warning(
+        "callback's lease lost, left to another", event_id=event.event_id, client=event.client, when=when
+    )
 
 
 async def replay_since(parts: Parts, client: str, since_ms: int, state: str) -> int:

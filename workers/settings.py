@@ -26,6 +26,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from app.config import ConfigError, load_config
 from app.store.batches import source_of
 from app.store.connection import connect
+from app.store.duties import beat
 from app.store.faults import StoreError
 from app.store.jobs import QUEUE, REPLAY_CALLBACKS
 from app.store.wakeups import WakeUps
@@ -34,6 +35,7 @@ from app.telemetry.metrics import Metrics
 from workers.carry import Carrier
 from workers.collect import Collector
 from workers.crew import Crew
+from workers.heartbeat import Heartbeat
 from workers.parts import Parts, build_parts
 from workers.probes import serve_probes
 from workers.push import Pusher, replay_since
@@ -134,9 +136,18 @@ async def start_crew(ctx: Context, config: Config) -> None:
     ctx["parts"], ctx["crew"] = parts, crew
     ctx["probes"] = await serve_probes(parts, crew)
     keepers = {
-        name: TokenKeeper(name, client, parts.tokens, owner=parts.owner, metrics=parts.metrics, crew=crew)
+        name: TokenKeeper(
+            name,
+            client,
+            parts.tokens,
+            owner=parts.owner,
+            timeout_s=config.accounts[name].timeout.total_seconds(),
+            metrics=parts.metrics,
+            crew=crew,
+        )
         for name, client in parts.clients.items()
     }
+    await beat(parts.database, parts.owner)
     drains = _drains(parts, crew, keepers)
     pusher = Pusher(parts, crew)
     ctx["wake_ups"] = wake_ups = WakeUps(config.redis.url)
@@ -145,6 +156,7 @@ async def start_crew(ctx: Context, config: Config) -> None:
     for source, collector in _collectors(parts, crew, keepers).items():
         crew.keep_running(f"collect {source}", collector.run)
     crew.keep_running("push", pusher.run)
+    crew.keep_running("heartbeat", Heartbeat(parts.database, parts.owner, crew).run)
     crew.keep_running("listen", lambda: listen(wake_ups, drains, pusher.woken.set, crew))
     log.info("worker ready", campaigns=len(drains), probes_port=config.worker.port)
 

@@ -45,7 +45,8 @@ class Drain:
         while not self._crew.stopping.is_set():
             found = await self._batches.lease(self._campaign, self._account)
             if isinstance(found, Batch):
-                self._say(None)
+                if not found.probe:
+                    self._say(None)
                 self._crew.start(f"import {found.batch_id}", self._carry(found))
                 continue
             self._say(found.held)

@@ -25,6 +25,8 @@ _LOOK_EVERY_S = 0.05
 _AHEAD_SHARE = 0.2
 _AHEAD_MOST_MS = 60_000
 _FRESH_MS = 10_000
+_MAKING_MARGIN_S = 5.0
+"""By how much the right to make a token outlasts the provider's timeout."""
 
 
 class AccountLockedError(Exception):
@@ -32,7 +34,11 @@ class AccountLockedError(Exception):
 
 
 class TokenUnavailableError(Exception):
-    """No token could be made now; the text is safe to log."""
+    """No token could be made now; the text is safe to log. `retry_after_s`: what the provider asked for, if it did."""
+
+    def __init__(self, detail: str, retry_after_s: float | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 class TokenKeeper:
@@ -45,6 +51,7 @@ class TokenKeeper:
         tokens: Tokens,
         *,
         owner: str,
+        timeout_s: float,
         metrics: Metrics,
         crew: Crew,
     ) -> None:
@@ -52,6 +59,8 @@ class TokenKeeper:
         self._client = client
         self._tokens = tokens
         self._owner = owner
+        self._making_ms = round((timeout_s + _MAKING_MARGIN_S) * 1000)
+        self._wait_s = max(_WAIT_FOR_ANOTHER_S, timeout_s)
         self._metrics = metrics
         self._crew = crew
         self._renewing: asyncio.Task[None] | None = None
@@ -69,6 +78,7 @@ class TokenKeeper:
                 token = await self._made(not_this=token)
             elif _left_ms(token) < _ahead_ms(token) and (self._renewing is None or self._renewing.done()):
                 self._renewing = self._crew.start("renew token", self._renew(token))
+            self._metrics.account_locked.labels(account=self._account).set(0)
             self._held, self._held_until = token, time.monotonic() + 1.0
             return token
 
@@ -79,31 +89,33 @@ class TokenKeeper:
         return time.time() * 1000 - token.made_at_ms < _FRESH_MS
 
     async def _renew(self, token: SharedToken) -> None:
-        if await self._tokens.may_make(self._account, self._owner) and not await self._replaced(token):
+        if await self._my_turn(not_this=token):
             await self._make()
             log.info("token renewed ahead of its end", account=self._account)
 
     async def _made(self, not_this: SharedToken | None) -> SharedToken:
-        give_up = time.monotonic() + _WAIT_FOR_ANOTHER_S
+        give_up = time.monotonic() + self._wait_s
         while time.monotonic() < give_up:
+            if await self._my_turn(not_this):
+                await self._make()
             if await self._tokens.locked_for_ms(self._account):
                 raise AccountLockedError(self._account)
-            mine = await self._tokens.may_make(self._account, self._owner)
-            if mine and not await self._replaced(not_this):
-                await self._make()
             token = await self._tokens.get(self._account)
             if token is not None and _is_other(token, not_this):
                 return token
             await asyncio.sleep(_LOOK_EVERY_S * random.uniform(0.8, 1.2))  # noqa: S311  jitter
         raise TokenUnavailableError("another worker is making a token and does not come to an end")
 
-    async def _replaced(self, old: SharedToken | None) -> bool:
-        """Whether another worker made a token between our look and our turn; then the turn is given back."""
-        token = await self._tokens.get(self._account)
-        if token is None or not _is_other(token, old):
+    async def _my_turn(self, not_this: SharedToken | None) -> bool:
+        """Whether this worker is to make a token: none other does, has just done so, or was just refused."""
+        if not await self._tokens.may_make(self._account, self._owner, lease_ms=self._making_ms):
             return False
+        token = await self._tokens.get(self._account)
+        made = token is not None and _is_other(token, not_this)
+        if not made and not await self._tokens.locked_for_ms(self._account):
+            return True
         await self._tokens.stop_making(self._account, self._owner)
-        return True
+        return False
 
     async def _make(self) -> None:
         try:
@@ -111,7 +123,7 @@ class TokenKeeper:
         except Refused as error:
             if error.code is not Refusal.SECRET_KEY:
                 await self._failed(error)
-                raise TokenUnavailableError(error.detail) from None
+                raise TokenUnavailableError(error.detail, error.retry_after_s) from None
             pause_ms, refusals = await self._tokens.lock(self._account, self._owner)
             self._metrics.tokens_made.labels(account=self._account, result="refused").inc()
             self._metrics.account_locked.labels(account=self._account).set(1)

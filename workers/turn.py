@@ -28,16 +28,11 @@ class Turn:
 
     def __init__(self, source: str, worker: str, outcomes: Outcomes) -> None:
         self._source = source
-        self._worker = worker
+        self.owner = worker
+        """Whom the scripts are told of."""
         self._outcomes = outcomes
-        self._taken = 0
         self._until = 0.0
         self._renewing: asyncio.Task[None] | None = None
-
-    @property
-    def owner(self) -> str:
-        """What the scripts are told: this turn of this worker, and no other turn of its."""
-        return f"{self._worker}:{self._taken}"
 
     def is_mine(self) -> bool:
         """Whether the lease still stands, by a clock that runs on while the process is stopped."""
@@ -46,7 +41,6 @@ class Turn:
     async def take(self) -> bool:
         """Begins a turn, if it is nobody else's."""
         await self._stop_renewing()
-        self._taken += 1
         if not await self._renewed():
             return False
         self._renewing = asyncio.create_task(self._renew(), name=f"turn {self._source}")

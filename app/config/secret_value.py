@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from app.config.table import Read, Unfit, kind_of
 from app.secret import Secret, SecretUnreadableError
 
@@ -23,7 +25,7 @@ _DIGEST = re.compile(r"sha256:([0-9A-Fa-f]{64})")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _SOURCES = '{ env = "NAME" }, { file = "path" } or a text'
 _HMAC_BYTES = range(24, 65)
-_ED25519_BYTES = (32, 64)
+_SEED_BYTES = 32
 _AES_BYTES = 32
 
 
@@ -77,12 +79,19 @@ def api_key_digest(value: object) -> bytes:
 
 
 def is_signing_secret(text: str) -> bool:
-    """`whsec_` and 24 to 64 bytes in base64, or `whsk_` and an ed25519 seed (32 bytes) or key (64 bytes)."""
+    """`whsec_` and 24 to 64 bytes in base64, or `whsk_` and an ed25519 seed, alone or with its public key."""
     kind, _, encoded = text.partition("_")
     raw = _decoded(encoded)
     if raw is None:
         return False
-    return (kind == "whsec" and len(raw) in _HMAC_BYTES) or (kind == "whsk" and len(raw) in _ED25519_BYTES)
+    return (kind == "whsec" and len(raw) in _HMAC_BYTES) or (kind == "whsk" and _is_ed25519(raw))
+
+
+def _is_ed25519(raw: bytes) -> bool:
+    seed, public = raw[:_SEED_BYTES], raw[_SEED_BYTES:]
+    if len(seed) != _SEED_BYTES:
+        return False
+    return public in (b"", Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw())
 
 
 def is_encryption_key(text: str) -> bool:

@@ -5,8 +5,8 @@ out: their texts hold the URL, and with it the token.
 
 httpx's own exceptions cannot tell what was sent: over aiohttp, a refused connect, a reset after the write and a
 server that hung up all arrive as `ConnectTimeout`. So it is not guessed from exceptions at all: aiohttp reports
-when a request's head is about to be written to a connected (and, with TLS, verified) socket; what fails before
-that report sent nothing, and what fails after it may have sent everything.
+when a request is about to be written to a connected (and, with TLS, verified) socket; what fails before that report
+sent nothing, and what fails after it may have sent everything.
 
 The transport is called without httpx's client, which would log each URL, and at twice the speed.
 """
@@ -82,7 +82,8 @@ class Exchanger:
             keepalive_timeout=_KEEP_ALIVE_S if self._keep_alive else None,
         )
         traces = aiohttp.TraceConfig()
-        traces.on_request_headers_sent.append(_head_is_about_to_be_written)
+        traces.on_request_headers_sent.append(_head_is_made)
+        traces.on_request_chunk_sent.append(_bytes_are_about_to_be_written)
         return aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[traces], trust_env=False
         )
@@ -92,7 +93,8 @@ class Exchanger:
     ) -> Answer | NoAnswer:
         """Sends the request once and reads its answer. Raises nothing but cancellation.
 
-        `may_leave` is asked once the connection stands, in the step before the first byte is written.
+        `may_leave`, for a request with a body, is asked once the connection stands, in the very step in which the
+        socket is written to: no other task runs between.
         """
         progress = _Progress(may_leave)
         phases = {"connect": self._timeout_s / 2, "pool": self._timeout_s / 2, "read": self._timeout_s}
@@ -134,11 +136,22 @@ async def _read_up_to(largest: int, response: httpx.Response) -> bytes | None:
     return bytes(body)
 
 
-async def _head_is_about_to_be_written(
+# Both run in the task that called `exchange` or in one that it made, so the context is that call's own.
+
+
+async def _head_is_made(
     _session: aiohttp.ClientSession, _context: SimpleNamespace, _params: aiohttp.TraceRequestHeadersSentParams
 ) -> None:
-    # In the task that called `exchange`, so the context is that call's own.
     progress = _progress.get()
-    if progress.may_leave is not None and not progress.may_leave():
+    if progress.may_leave is None:
+        progress.was_sent = True
+
+
+async def _bytes_are_about_to_be_written(
+    _session: aiohttp.ClientSession, _context: SimpleNamespace, _params: aiohttp.TraceRequestChunkSentParams
+) -> None:
+    # aiohttp holds the head back for the body, which may be a task's turn later; without the body nothing is taken.
+    progress = _progress.get()
+    if progress.may_leave is not None and not progress.was_sent and not progress.may_leave():
         raise _Withheld
     progress.was_sent = True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from app.message import BatchId, MessageId
 from app.secret import Secret
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from app.store.database import Database
 
 LEASE_MS = 5_000
-"""From lease to the mark before the import: the time to find a token and to split a batch."""
+"""From lease to the mark before the import. A batch that waits there, for a token or for its other half, is renewed."""
 SENDING_MARGIN_MS = 5_000
 """By how much the lease of an import outlasts the provider's timeout."""
 EXPIRY_MARGIN_MS = 200
 """A message that expires sooner than this is not put on the wire any more."""
-PROBE_PAUSE_MS = 2_000
+PROBE_PAUSE_MS = 5_000
+"""After so long without an answer to a probe another goes out: its worker may be gone."""
 LONE_REJECTIONS = 3
 """So many lone contacts refused with no success between are not the contacts' fault."""
 SMALLER_FOR_MS = 600_000
@@ -65,6 +66,14 @@ class Nothing:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Why a campaign is held, None if it is not; and how many times in a row it was found so."""
+
+    reason: str | None
+    probes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tally:
     """How many members of a batch met which fate."""
 
@@ -85,11 +94,23 @@ def _new_batch_id() -> BatchId:
     return BatchId(f"batch_{secrets.token_hex(10)}")
 
 
-class Batches:
-    """The store's face to the import."""
+class Settlement(TypedDict, total=False):
+    """What became of a batch, beside the one fate of all who are not in `taken` (their call ids by message)."""
 
-    def __init__(self, database: Database) -> None:
+    taken: Mapping[MessageId, str]
+    hold: str
+    """Empty, `release`, or the reason to hold the campaign until a probe after `probe_after_ms`."""
+    probe_after_ms: int
+    lone: bool
+    """A lone contact was refused: counted, and after `LONE_REJECTIONS` of them the campaign is held."""
+
+
+class Batches:
+    """The store's face to the import. `worker`: whose heartbeat says that its batches are in hand."""
+
+    def __init__(self, database: Database, worker: str = "") -> None:
         self._db = database
+        self._worker = worker
 
     async def lease(self, campaign: CampaignConfig, account: AccountConfig) -> Batch | Nothing:
         """The next batch of the campaign, or when to ask again."""
@@ -108,6 +129,7 @@ class Batches:
             account.base_url,
             PROBE_PAUSE_MS,
             source_of(campaign, account),
+            self._worker,
         )
         word = reply[0].decode()
         if word == "batch":
@@ -143,29 +165,28 @@ class Batches:
         batch: Batch,
         others: str,
         argument: str = "",
-        *,
-        taken: Mapping[MessageId, str] | None = None,
-        hold: str = "",
-        probe_after_ms: int = 0,
-        lone: bool = False,
+        **became: Unpack[Settlement],
     ) -> Tally | None:
         """Writes each member's fate: `taken` with its call id, and one fate for all `others`. None: lease lost.
 
         `others` is `missing`, `requeue` (`argument`: delay in ms), `ambiguous` or `rejected` (`argument`: why).
-        `hold` is empty, `release`, or the reason to hold the campaign until a probe after `probe_after_ms`.
         """
-        pairs = [text for pair in (taken or {}).items() for text in pair]
+        pairs = [text for pair in became.get("taken", {}).items() for text in pair]
         reply = await self._db.run(
             "settle",
             batch.batch_id,
             others,
             argument,
-            hold,
-            probe_after_ms,
-            LONE_REJECTIONS if lone else 0,
+            became.get("hold", ""),
+            became.get("probe_after_ms", 0),
+            LONE_REJECTIONS if became.get("lone") else 0,
             *pairs,
         )
         return None if reply[0] == b"lost" else Tally(*reply[1:])
+
+    async def renew(self, batch: Batch) -> bool:
+        """A batch that is leased and waits keeps its lease for `LEASE_MS` more. False: it is lost."""
+        return bool(await self._db.run("renew_lease", batch.batch_id, LEASE_MS))
 
     async def split(self, batch: Batch, *, smaller_from_now: bool) -> tuple[Batch, Batch] | None:
         """The batch as two, each with a lease of its own. None: the lease is lost."""
@@ -192,7 +213,7 @@ class Batches:
         count, reason = await self._db.run("expire", campaign.name, campaign.account, most)
         return count, reason.decode()
 
-    async def probes_made(self, campaign: str) -> int:
-        """How many times in a row the campaign was found held."""
-        count = await self._db.read("HGET", self._db.key("hold", campaign), "probes")
-        return int(count or 0)
+    async def hold_of(self, campaign: str) -> Hold:
+        """Whether the campaign is held, and how long already."""
+        reason, probes = await self._db.read("HMGET", self._db.key("hold", campaign), "reason", "probes")
+        return Hold(reason.decode() if reason else None, int(probes or 0))

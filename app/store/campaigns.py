@@ -33,7 +33,6 @@ class Campaigns:
         queues = [key(kind, campaign.name, client) for client in clients for kind in ("due", "waiting")]
         replies = await self._db.read_many(
             [
-                ("TIME",),
                 ("HGET", key("pause", campaign.name), "at"),
                 ("HGET", key("locked", campaign.account), "until"),
                 ("HGET", key("hold", campaign.name), "reason"),
@@ -42,19 +41,18 @@ class Campaigns:
                 *(("ZRANGE", queue, 0, 0, "WITHSCORES") for queue in queues),
             ]
         )
-        now_ms = int(replies[0][0]) * 1000
-        state, reason = _hold(now_ms, *replies[1:5])
-        counts, firsts = replies[5 : 5 + len(queues)], replies[5 + len(queues) :]
+        state, reason = _hold(*replies[:4])
+        counts, firsts = replies[4 : 4 + len(queues)], replies[4 + len(queues) :]
         oldest = [int(float(first[1])) for first in firsts if first]
         return CampaignStatus(state, reason, sum(counts), min(oldest, default=None))
 
 
 def _hold(
-    now_ms: int, paused: bytes | None, locked_until: bytes | None, held: bytes | None, ceiling: int
+    paused: bytes | None, locked_until: bytes | None, held: bytes | None, ceiling: int
 ) -> tuple[str, str | None]:
     if paused is not None:
         return "paused", None
-    if locked_until is not None and float(locked_until) > now_ms:
+    if locked_until is not None:
         return "held", "account_locked"
     if held is not None:
         return "held", held.decode()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from app.message import Callback, CallbackState, EventId, MessageId
+from app.sealing import UnsealableError
 from app.store.messages import callback_of
 from app.store.pages import newest_first
 from app.store.records import EventBody, Record, event_body, open_body
@@ -57,7 +58,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class DueEvent:
-    """An event leased for one attempt. `body` is the same bytes on every attempt."""
+    """An event leased for one attempt. `body` is the same bytes on every attempt; empty if no key opens the record."""
 
     event_id: EventId
     message_id: MessageId
@@ -167,13 +168,17 @@ class Events:
         event = Record.of(_CLAIMED_EVENT, event_values)
         message = Record.of(_CLAIMED_MESSAGE, message_values)
         message_id = MessageId(event.text("m") or "")
-        body = event_body(self._db.keyring, message_id, message, event)
+        try:
+            body = _encode(event_body(self._db.keyring, message_id, message, event))
+            url = open_body(self._db.keyring, message_id, message.raw("b")).callback_url or ""
+        except UnsealableError:
+            body, url = b"", ""  # one record of a lost key must not keep the others of this claim
         return DueEvent(
             event_id=EventId(event_id.decode()),
             message_id=message_id,
             client=event.text("cl") or "",
-            url=open_body(self._db.keyring, message_id, message.raw("b")).callback_url or "",
-            body=_encode(body),
+            url=url,
+            body=body,
             attempts=event.number("a") or 0,
             made_at_ms=event.number("at") or 0,
             fence=fence,

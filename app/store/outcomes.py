@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from app.message import BatchId, Call, MessageId
+from app.store.duties import keep_duty
 from app.store.records import seal_call
 
 if TYPE_CHECKING:
@@ -125,11 +126,13 @@ class Outcomes:
 
     async def hold_collector(self, source: str, owner: str, lease_ms: int) -> bool:
         """Whether this worker collects for the source until `lease_ms` from now."""
-        return bool(await self._db.run("hold_collector", source, owner, lease_ms))
+        return await keep_duty(self._db, f"collector:{source}", owner, lease_ms)
 
     async def release_collector(self, source: str, owner: str) -> None:
         """Lets another worker collect at once."""
-        await self._db.run("hold_collector", source, owner, 0)
+        key = self._db.key("collector", source)
+        if await self._db.read("GET", key) == owner.encode():
+            await self._db.read("DEL", key)
 
     async def give_row(
         self,
@@ -184,10 +187,14 @@ class Outcomes:
         *,
         timeout_ms: ByCampaign,
         most: int,
+        asked_at_ms: int,
         sent_since_ms: int | None = None,
         owner: str = "",
     ) -> list[tuple[MessageId, str, str]]:
-        """Ends what waited too long: message, state, campaign. About `most`; nothing sent before `sent_since_ms`."""
+        """Ends what waited too long: message, state, campaign. About `most`, and nothing sent before `sent_since_ms`.
+
+        `asked_at_ms`: when the last whole export began. `owner`: who must be collecting there, for anything to end.
+        """
         since = "-inf" if sent_since_ms is None else sent_since_ms
         ended: list[tuple[MessageId, str, str]] = []
         passed = 0
@@ -200,6 +207,7 @@ class Outcomes:
                 since,
                 owner,
                 passed,
+                asked_at_ms,
                 *_pairs(timeout_ms),
             )
             ended += [(MessageId(row[0].decode()), row[1].decode(), row[2].decode()) for row in rows]

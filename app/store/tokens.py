@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.secret import Secret
+from app.store.duties import take_duty
 
 if TYPE_CHECKING:
     from app.store.database import Database
 
-MAKING_LEASE_MS = 15_000
 FIRST_PAUSE_MS = 5_000
 LONGEST_PAUSE_MS = 600_000
 
@@ -49,16 +49,13 @@ class Tokens:
         now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
         return max(0, int(float(until)) - now_ms) if until else 0
 
-    async def may_make(self, account: str, owner: str) -> bool:
-        """Whether this worker alone is to make a token now."""
-        return bool(
-            await self._db.read("SET", self._db.key("making", account), owner, "NX", "PX", MAKING_LEASE_MS)
-        )
+    async def may_make(self, account: str, owner: str, *, lease_ms: int) -> bool:
+        """Whether this worker alone is to make a token now; the right ends by itself after `lease_ms`."""
+        return await take_duty(self._db, f"making:{account}", owner, lease_ms)
 
     async def stop_making(self, account: str, owner: str) -> None:
-        """Gives the right to make a token back, when making it failed."""
-        if await self._db.read("GET", self._db.key("making", account)) == owner.encode():
-            await self._db.read("DEL", self._db.key("making", account))
+        """Gives the right to make a token back, when making it failed or was not needed."""
+        await self._db.run("stop_making", account, owner)
 
     async def store(self, account: str, token: Secret, expires_at_ms: int | None, owner: str) -> None:
         """Keeps a new token for all."""

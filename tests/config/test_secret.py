@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.callbacks.signing import generate_key_pair
 from app.config import ConfigError, parse_config
 from app.secret import Secret, SecretUnreadableError
 from tests.config.sample import ENV, LEAST, faults_of, read
@@ -115,7 +116,7 @@ def b64(size: int) -> str:
 
 
 @pytest.mark.parametrize(
-    "good", (f"whsec_{b64(24)}", f"whsec_{b64(64)}", f"whsk_{b64(32)}", f"whsk_{b64(64)}")
+    "good", (f"whsec_{b64(24)}", f"whsec_{b64(64)}", f"whsk_{b64(32)}", generate_key_pair()[0])
 )
 def test_a_signing_secret_of_the_right_form_is_taken(good: str) -> None:
     assert (
@@ -127,7 +128,7 @@ def test_a_signing_secret_of_the_right_form_is_taken(good: str) -> None:
 @pytest.mark.parametrize(
     "bad",
     (
-        *(f"whsec_{b64(23)}", f"whsec_{b64(65)}", f"whsk_{b64(33)}", f"whsec_{b64(32)}\n"),
+        *(f"whsec_{b64(23)}", f"whsec_{b64(65)}", f"whsk_{b64(33)}", f"whsk_{b64(64)}", f"whsec_{b64(32)}\n"),
         *(b64(32), "whsec_", "whsec_ä", f"whpk_{b64(32)}"),
     ),
 )

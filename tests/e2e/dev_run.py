@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import signal
@@ -18,8 +19,6 @@ from tests.e2e.program import OTP_RELAY, Program
 
 ANSWERED = re.compile(r"callback message\.answered msg_\w+ \+84901\*\*\*567 signature ok")
 
-READY = "otp-relay is ready"
-
 _READY_WITHIN_S = 30
 
 
@@ -28,12 +27,14 @@ class DevRun(Program):
 
     def __init__(self, data: Path, *options: str, env: Mapping[str, str] | None = None) -> None:
         self.data = data
+        self.of_a_file = "--config" in options
         self.ready_after_s = 0.0
         self._started = time.monotonic()
         super().__init__([*OTP_RELAY, "dev", "--data-dir", str(data), *(options or ("--port", "0"))], env)
 
     def ready(self) -> Self:
-        self.line_when(lambda line: line.startswith("curl "), _READY_WITHIN_S)
+        last = "  logs " if self.of_a_file else "curl "
+        self.line_when(lambda line: line.startswith(last), _READY_WITHIN_S)
         self.ready_after_s = time.monotonic() - self._started
         return self
 
@@ -65,12 +66,12 @@ class DevRun(Program):
         message: dict[str, Any] = answer.json()
         return message
 
-    def send_the_example(self, **more: object) -> str:
-        """What the `curl` sends, and more; gives the message's id."""
+    def send_the_example(self, api_url: str | None = None, **more: object) -> str:
+        """What the `curl` sends, and more, to this API or another; gives the message's id."""
         body = json.loads(shlex.split(self.curl)[-1])
         headers = {"Authorization": f"Bearer {self.key}"}
         answer = httpx.post(
-            f"{self.api_url}/v1/messages", headers=headers, json=body | more, trust_env=False
+            f"{api_url or self.api_url}/v1/messages", headers=headers, json=body | more, trust_env=False
         ).raise_for_status()
         return str(answer.json()["id"])
 
@@ -83,10 +84,28 @@ class DevRun(Program):
         """What lives of it: also a server that wrote its title over the mark in its environment."""
         return super().processes() | using(self.data)
 
+    def part(self, name: str) -> int:
+        """The process of a part that is a command of this program."""
+        return next(pid for pid, line in self.processes().items() if f" app.cli {name} " in f"{line} ")
+
+    def gone(self, within_s: float) -> bool:
+        """Whether nothing of it lives any more, in time."""
+        give_up = time.monotonic() + within_s
+        while self.processes():
+            if time.monotonic() > give_up:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def answered(self, message_id: str, within_s: float) -> None:
+        """Returns when the callback of this message was received and verified."""
+        line = self.line_when(lambda line: message_id in line, within_s)
+        assert ANSWERED.fullmatch(line), line
+
     def stop(self, number: signal.Signals) -> tuple[int, float]:
-        """The exit code, and after how many seconds it came."""
+        """Signals its whole process group, as a terminal does: the exit code, and after how many seconds it came."""
         asked = time.monotonic()
-        self.send(number)
+        os.killpg(self.pid, number)
         return self.ended(10), time.monotonic() - asked
 
     def all_it_said(self) -> str:

@@ -153,3 +153,19 @@ async def test_a_cursor_leads_through_deliveries_newest_first_and_shows_none_twi
             break
     assert cursor is None
     assert len(seen) == len(set(seen)) == 5
+
+
+async def test_a_record_that_no_key_opens_keeps_no_other_from_going_out(desk: Desk) -> None:
+    lost, other = await desk.answered(ALICE), await desk.answered(BOB)
+    await desk.db.read("HSET", desk.db.key("m", lost), "b", b"sealed with a key that is gone")
+    bodies = {due.message_id: due.body for due in await desk.claim()}
+    assert bodies[lost] == b""
+    assert other.encode() in bodies[other]
+
+
+async def test_a_delivery_whose_record_is_gone_leaves_the_list_with_the_next_event(desk: Desk) -> None:
+    pending = desk.db.key("pending", "checkout")
+    await desk.db.read("ZADD", pending, 1, "evt_gone")
+    await desk.answered()
+    assert await desk.db.read("ZSCORE", pending, "evt_gone") is None
+    assert await desk.db.read("PTTL", pending) > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,14 @@ from app.store.batches import Batch
 from tests.store.desk import ALICE, BOB, CHECKOUT, SOURCE, Desk, ids_of
 
 SCRIPTS = ("outcome", "time_out")
+
+FAR_MS = 10**15
+"""An export that began after everything."""
+
+
+def now_ms() -> int:
+    """By this machine's clock, which is Redis' too."""
+    return round(time.time() * 1000)
 
 
 async def _ambiguous(desk: Desk, *numbers: str) -> tuple[Batch, list[MessageId]]:
@@ -61,7 +70,7 @@ async def test_a_row_without_a_known_id_goes_to_the_import_that_lacks_one(desk: 
 
 async def test_of_two_imports_that_lack_an_id_the_older_one_gets_the_row(desk: Desk) -> None:
     first = await desk.submitted(call_id="")
-    assert await desk.outcomes.time_out(SOURCE, timeout_ms=-1, most=10) == [
+    assert await desk.outcomes.time_out(SOURCE, timeout_ms=-1, most=10, asked_at_ms=FAR_MS) == [
         (first, "undetermined", "login-otp")
     ]
     await asyncio.sleep(0.002)
@@ -157,25 +166,36 @@ async def test_a_failed_call_waits_for_its_redial_and_ends_answered(desk: Desk) 
     assert (await desk.row(call_id="redial", state=40, redial_ms=60_000)).message_id == message_id
     assert await desk.state(message_id) == ("answered", None)
     assert await desk.events_of(message_id) == ["message.answered"]
-    assert await desk.outcomes.time_out(SOURCE, timeout_ms=60_000, most=10) == []
+    assert await desk.outcomes.time_out(SOURCE, timeout_ms=60_000, most=10, asked_at_ms=FAR_MS) == []
 
 
 async def test_a_failed_call_that_no_redial_followed_ends_failed_after_the_window(desk: Desk) -> None:
     message_id = await desk.submitted(call_id="call-1")
     for _ in range(2):
         await desk.row(call_id="call-1", state=50, redial_ms=60_000)
-    assert await desk.outcomes.time_out(SOURCE, timeout_ms=60_000, most=10) == []
-    await desk.db.read("ZADD", desk.db.key("redials"), "XX", 1, message_id)
-    assert await desk.outcomes.time_out(SOURCE, timeout_ms=60_000, most=10) == [
+    assert await desk.outcomes.time_out(SOURCE, timeout_ms=60_000, most=10, asked_at_ms=now_ms()) == []
+    await desk.db.read("ZADD", desk.db.key("redials", SOURCE), "XX", 1, message_id)
+    assert await desk.outcomes.time_out(SOURCE, timeout_ms=60_000, most=10, asked_at_ms=FAR_MS) == [
         (message_id, "failed", "login-otp")
     ]
     assert await desk.state(message_id) == ("failed", "busy")
 
 
+async def test_only_an_export_that_began_after_the_window_shows_that_no_redial_came(desk: Desk) -> None:
+    message_id = await desk.submitted(call_id="call-1")
+    await desk.row(call_id="call-1", state=50, redial_ms=60_000)
+    await desk.db.read("ZADD", desk.db.key("redials", SOURCE), "XX", 1_000, message_id)
+    assert await desk.outcomes.time_out(SOURCE, timeout_ms=60_000, most=10, asked_at_ms=999) == []
+    assert await desk.state(message_id) == ("submitted", None)
+    assert await desk.outcomes.time_out(SOURCE, timeout_ms=60_000, most=10, asked_at_ms=1_000) == [
+        (message_id, "failed", "login-otp")
+    ]
+
+
 async def test_the_redial_window_of_a_call_that_proves_its_import_starts_with_that_import(desk: Desk) -> None:
     _, (message_id,) = await _ambiguous(desk)
     await desk.row(call_id="call-1", state=50, redial_ms=60_000)
-    assert await desk.outcomes.time_out(SOURCE, timeout_ms=60_000, most=10) == []
+    assert await desk.outcomes.time_out(SOURCE, timeout_ms=60_000, most=10, asked_at_ms=now_ms()) == []
     assert await desk.state(message_id) == ("submitted", None)
     await desk.row(call_id="call-2", state=40, redial_ms=60_000)
     assert await desk.state(message_id) == ("answered", None)
@@ -183,8 +203,8 @@ async def test_the_redial_window_of_a_call_that_proves_its_import_starts_with_th
 
 async def test_what_waits_too_long_ends_undetermined_and_a_late_row_still_settles_it(desk: Desk) -> None:
     message_id = await desk.submitted(call_id="call-1")
-    assert await desk.outcomes.time_out(SOURCE, timeout_ms=60_000, most=10) == []
-    assert await desk.outcomes.time_out(SOURCE, timeout_ms=-1, most=10) == [
+    assert await desk.outcomes.time_out(SOURCE, timeout_ms=60_000, most=10, asked_at_ms=FAR_MS) == []
+    assert await desk.outcomes.time_out(SOURCE, timeout_ms=-1, most=10, asked_at_ms=FAR_MS) == [
         (message_id, "undetermined", "login-otp")
     ]
     assert await desk.state(message_id) == ("undetermined", "no_outcome")

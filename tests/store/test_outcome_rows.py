@@ -12,7 +12,7 @@ from app.message import BatchId, Call, MessageId
 from app.store.batches import source_of
 from tests.store.desk import ACCOUNT, ALICE, BOB, LOGIN, SOURCE, Desk, call_row, numbers
 
-SCRIPTS = ("outcome", "time_out", "reconcile", "hold_collector")
+SCRIPTS = ("outcome", "time_out", "reconcile")
 
 NOTICE = replace(LOGIN, name="order-notice", campaign_id="c2")
 SECOND_S = 1000
@@ -168,7 +168,9 @@ async def test_an_outcome_timeout_is_the_one_of_the_messages_campaign(desk: Desk
     patient = await desk.submitted(ALICE, call_id="a")
     short = await desk.submitted(BOB, call_id="b", campaign=replace(NOTICE, campaign_id="c1"))
     await asyncio.sleep(0.002)
-    ended = await desk.outcomes.time_out(SOURCE, timeout_ms={"login-otp": 60_000, "order-notice": 1}, most=10)
+    ended = await desk.outcomes.time_out(
+        SOURCE, timeout_ms={"login-otp": 60_000, "order-notice": 1}, most=10, asked_at_ms=await desk.now_ms()
+    )
     assert ended == [(short, "undetermined", "order-notice")]
     assert await desk.state(patient) == ("submitted", None)
     await give(desk, "a", at=1)
@@ -181,21 +183,29 @@ async def test_failed_calls_that_wait_for_a_redial_stand_in_no_others_way(desk: 
         await give(desk, number, 50, number=number, at=1, redial_ms=60_000)
     silent = await desk.submitted(call_id="a")
     await asyncio.sleep(0.002)
-    assert await desk.outcomes.time_out(SOURCE, timeout_ms=1, most=2) == [
+    assert await desk.outcomes.time_out(SOURCE, timeout_ms=1, most=2, asked_at_ms=await desk.now_ms()) == [
         (silent, "undetermined", "login-otp")
     ]
     for message_id in failed:
-        await desk.db.read("ZADD", desk.db.key("redials"), "XX", 1, message_id)
-    assert len(await desk.outcomes.time_out(SOURCE, timeout_ms=60_000, most=10)) == 5
+        await desk.db.read("ZADD", desk.db.key("redials", SOURCE), "XX", 1, message_id)
+    assert (
+        len(await desk.outcomes.time_out(SOURCE, timeout_ms=60_000, most=10, asked_at_ms=await desk.now_ms()))
+        == 5
+    )
 
 
 async def test_what_no_export_was_asked_for_lately_is_not_given_up(desk: Desk) -> None:
     message_id = await desk.submitted(call_id="a")
     now_ms = await desk.now_ms()
-    assert await desk.outcomes.time_out(SOURCE, timeout_ms=-1, most=10, sent_since_ms=now_ms + 1) == []
-    assert await desk.outcomes.time_out(SOURCE, timeout_ms=-1, most=10, sent_since_ms=0) == [
-        (message_id, "undetermined", "login-otp")
-    ]
+    assert (
+        await desk.outcomes.time_out(
+            SOURCE, timeout_ms=-1, most=10, asked_at_ms=await desk.now_ms(), sent_since_ms=now_ms + 1
+        )
+        == []
+    )
+    assert await desk.outcomes.time_out(
+        SOURCE, timeout_ms=-1, most=10, asked_at_ms=await desk.now_ms(), sent_since_ms=0
+    ) == [(message_id, "undetermined", "login-otp")]
 
 
 async def test_who_does_not_collect_any_more_gives_up_nothing(desk: Desk) -> None:
@@ -204,33 +214,25 @@ async def test_who_does_not_collect_any_more_gives_up_nothing(desk: Desk) -> Non
     assert await desk.outcomes.hold_collector(SOURCE, "new", 60_000)
     before = await desk.dump()
     assert await desk.outcomes.reconcile(batch, "retry", owner="old") is None
-    assert await desk.outcomes.time_out(SOURCE, timeout_ms=-1, most=10, owner="old") == []
+    assert (
+        await desk.outcomes.time_out(
+            SOURCE, timeout_ms=-1, most=10, asked_at_ms=await desk.now_ms(), owner="old"
+        )
+        == []
+    )
     assert await desk.dump() == before
     assert await desk.outcomes.reconcile(batch, "give_up", owner="new") == (0, 1)
-    assert await desk.outcomes.time_out(SOURCE, timeout_ms=-1, most=10, owner="new") == [
-        (waiting, "undetermined", "login-otp")
-    ]
+    assert await desk.outcomes.time_out(
+        SOURCE, timeout_ms=-1, most=10, asked_at_ms=await desk.now_ms(), owner="new"
+    ) == [(waiting, "undetermined", "login-otp")]
     assert await desk.state(message_id) == ("undetermined", "ambiguous_import")
     await desk.outcomes.release_collector(SOURCE, "new")
-
-
-async def test_one_collects_at_a_time_until_the_lease_is_given_back_or_over(desk: Desk) -> None:
-    assert await desk.outcomes.hold_collector(SOURCE, "one", 60_000)
-    assert await desk.outcomes.hold_collector(SOURCE, "one", 60_000)
-    assert not await desk.outcomes.hold_collector(SOURCE, "two", 60_000)
-    await desk.outcomes.release_collector(SOURCE, "two")
-    assert not await desk.outcomes.hold_collector(SOURCE, "two", 60_000)
-    await desk.outcomes.release_collector(SOURCE, "one")
-    assert await desk.outcomes.hold_collector(SOURCE, "two", 1)
-    await asyncio.sleep(0.01)
-    assert await desk.outcomes.hold_collector(SOURCE, "one", 60_000)
-    await desk.outcomes.release_collector(SOURCE, "one")
 
 
 async def test_an_undetermined_message_is_looked_for_until_a_late_row_settles_it(desk: Desk) -> None:
     message_id = await desk.submitted(call_id="a")
     sent_ms = (await desk.outcomes.open(SOURCE)).oldest_sent_ms
-    await desk.outcomes.time_out(SOURCE, timeout_ms=-1, most=10)
+    await desk.outcomes.time_out(SOURCE, timeout_ms=-1, most=10, asked_at_ms=await desk.now_ms())
     waiting = await desk.outcomes.open(SOURCE)
     assert (waiting.oldest_sent_ms, waiting.oldest_late_ms, waiting.since_ms) == (None, sent_ms, sent_ms)
     assert await give(desk, "a", at=1) == ("settled", message_id)

@@ -137,6 +137,23 @@ async def test_an_answer_that_names_only_some_leaves_only_the_others_ambiguous(d
     assert (await desk.state(named), await desk.state(other)) == (("submitted", None), ("queued", None))
 
 
+@pytest.mark.parametrize("fate", ("missing", "ambiguous", "rejected", "requeue"))
+@pytest.mark.parametrize("taken", (False, True))
+async def test_of_a_batch_that_was_never_sent_nothing_was_taken_refused_or_may_have_rung(
+    desk: Desk, fate: str, taken: bool
+) -> None:
+    message_id = await desk.accept()
+    batch = await desk.lease()
+    before = await desk.dump()
+    settled = await desk.batches.settle(batch, fate, "0", taken={message_id: "call-1"} if taken else {})
+    if fate == "requeue" and not taken:
+        assert settled is not None
+        assert await desk.state(message_id) == ("queued", None)
+    else:
+        assert settled is None
+        assert await desk.dump() == before
+
+
 async def test_three_lone_refusals_with_no_success_between_hold_the_campaign(desk: Desk) -> None:
     for i, number in enumerate(numbers(3)):
         assert (await desk.campaigns.status(LOGIN, ["checkout"])).state == "running", i
@@ -160,7 +177,7 @@ async def test_a_success_between_lone_refusals_starts_the_count_again(desk: Desk
 async def test_each_refusal_of_a_held_campaign_is_counted(desk: Desk) -> None:
     await desk.accept()
     for made in range(3):
-        assert await desk.batches.probes_made("login-otp") == made
+        assert (await desk.batches.hold_of("login-otp")).probes == made
         await desk.batches.settle(await desk.sending(), "requeue", "0", hold="campaign_stopped")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,14 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture
 async def make_rig(redis_url: str, tmp_path: Path) -> AsyncIterator[MakeRig]:
-    """Makes the rig of a test: `call_time_s` of the sandbox, and lines for sections of the configuration."""
+    """Makes the rig of a test."""
+    async with rigs(redis_url, tmp_path) as make:
+        yield make
+
+
+@asynccontextmanager
+async def rigs(redis_url: str, folder: Path) -> AsyncIterator[MakeRig]:
+    """Makes rigs: `call_time_s` of the sandbox, and lines for sections of the configuration."""
     async with AsyncExitStack() as stack:
 
         async def make(*, call_time_s: float = 0.4, worker: bool = True, **more: Any) -> Rig:
@@ -48,7 +55,7 @@ async def make_rig(redis_url: str, tmp_path: Path) -> AsyncIterator[MakeRig]:
             text = relay_toml(
                 redis_url, url, f"http://{host}:{port}", {k.replace("_", "-"): v for k, v in more.items()}
             )
-            file = tmp_path / "relay.toml"
+            file = folder / "relay.toml"
             file.write_text(text)
             config = parse_config(text, file="relay.toml", env={})
             database = await open_database(config, wait_s=5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import json
 import os
 import signal
@@ -30,8 +31,10 @@ Json = dict[str, Any]
 OTP, NOTICE = "sandbox-login-otp", "sandbox-order-notice"
 SIGNING_SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 PATIENCE_S = 15.0
+STARTING_S = 40.0
 KEEP_MS = 100 * 3600 * 1000
 QUICK = 'reconcile_window = "1s"'
+CALLBACKS = 'retry_schedule = ["200ms", "200ms", "200ms"]\ntimeout = "2s"'
 
 
 def relay_toml(redis_url: str, provider_url: str, receiver_url: str, more: Json | None = None) -> str:
@@ -64,8 +67,7 @@ timeout = "2s"
 {campaigns}
 {clients}
 [callbacks]
-retry_schedule = ["200ms", "200ms", "200ms"]
-timeout = "2s"
+{extra.get("callbacks", CALLBACKS)}
 [storage]
 encryption_keys = ["{base64.b64encode(b"e" * 32).decode()}"]
 """
@@ -110,6 +112,7 @@ class Rig:
         self.file = file
         self.messages = Messages(database, keep_ms=KEEP_MS)
         self.workers: list[asyncio.subprocess.Process] = []
+        self._started = itertools.count()
 
     async def start_worker(self, *command: str) -> asyncio.subprocess.Process:
         """A worker process that is ready; by default `otp-relay worker`."""
@@ -119,13 +122,13 @@ class Rig:
             "--config",
             str(self.file),
         )
-        log = self.file.with_name(f"worker-{len(self.workers)}.log")
+        log = self.file.with_name(f"worker-{next(self._started)}.log")
         with log.open("wb") as stderr:
             worker = await asyncio.create_subprocess_exec(
                 *argv, stderr=stderr, stdout=stderr, env={**os.environ, "RELAY_CONFIG": str(self.file)}
             )
         self.workers.append(worker)
-        await until(lambda: "worker ready" in log.read_text(), "the worker is ready")
+        await until(lambda: "worker ready" in log.read_text(), "the worker is ready", STARTING_S)
         return worker
 
     async def stop(self) -> None:
@@ -198,6 +201,16 @@ class Rig:
     async def calls_to(self, number: str) -> list[Json]:
         national = "0" + number.removeprefix("+84")
         return [call for call in (await self.provider())["calls"] if call["number"] in (number, national)]
+
+
+def said(rig: Rig, phrase: str, **fields: object) -> list[Json]:
+    """Lines of the workers' logs with that phrase and these fields, oldest first."""
+    lines = [json.loads(line) for line in rig.logs().splitlines() if line.endswith("}")]
+    return [
+        line
+        for line in sorted(lines, key=lambda line: line["timestamp"])
+        if line["event"] == phrase and all(line.get(name) == value for name, value in fields.items())
+    ]
 
 
 async def until(come: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:

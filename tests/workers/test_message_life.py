@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from app.sandbox.outcomes import MAGIC, Effect
 from tests.workers.conftest import MakeRig
+from tests.workers.rig import PATIENCE_S
 
 _SETTLED_BY_CALL = [
     one for one in MAGIC if one.effect in (Effect.CALL, Effect.UNDATED, Effect.UNLISTED) and one.slowness == 1
@@ -92,6 +94,18 @@ async def test_a_redial_inside_its_window_outweighs_the_failure(make_rig: MakeRi
     rig = await make_rig(login_otp='redial_window = "5s"')
     shown = await rig.final(await rig.send("+84901230031"))
     assert shown.message.state == "answered"
+
+
+async def test_a_redial_that_stands_on_a_page_before_its_first_call_still_counts(make_rig: MakeRig) -> None:
+    rig = await make_rig(call_time_s=0.2, login_otp='redial_window = "200ms"')
+    await rig.fault("page_cap", rows=1)
+    await rig.fault("error_before", on="export")
+    message_id = await rig.send("+84901230031")
+    async with asyncio.timeout(PATIENCE_S):
+        while [call["state"] for call in await rig.calls_to("+84901230031")] != [50, 40]:  # noqa: ASYNC110  another process tells no other way
+            await asyncio.sleep(0.05)
+    await rig.mend("error_before")
+    assert (await rig.final(message_id)).message.state == "answered"
 
 
 async def test_plain_arq_runs_the_worker_and_sigterm_ends_it_at_once(make_rig: MakeRig) -> None:

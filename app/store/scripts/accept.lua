@@ -29,10 +29,11 @@ if idem then
   end
 end
 
--- GCRA: the theoretical arrival time of the next request; `burst` at once, then evenly over each period.
+-- GCRA: the theoretical arrival time of the next request; `burst` at once, then evenly over each period. It is never
+-- more than a period ahead, save where the clock was set back: then nobody waits out that step.
 local function gcra(key, burst, period_ms)
   local interval = period_ms / burst
-  local tat = math.max(tonumber(redis.call('GET', key) or '0'), NOW)
+  local tat = math.min(math.max(tonumber(redis.call('GET', key) or '0'), NOW), NOW + period_ms)
   local allow_at = tat + interval - period_ms
   return allow_at <= NOW + 0.0001, tat + interval, allow_at - NOW, interval
 end

@@ -42,11 +42,9 @@ for _, destination in ipairs(redis.call('ZRANGEBYSCORE', P .. 'destinations', '-
     end
   end
   if room <= 0 and redis.call('ZCARD', queue) > 0 then
-    -- No room now: the next settle, lease or probe brings it back.
-    local again = breaker[1] and math.max(tonumber(breaker[2]), NOW + 50) or math.huge
-    local lease = tonumber(redis.call('ZRANGE', leased, 0, 0, 'WITHSCORES')[2] or 'inf') or math.huge
-    local at = math.min(again, lease)
-    redis.call('ZADD', P .. 'destinations', at == math.huge and NOW + 50 or at, destination)
+    -- No room now: whoever settles brings it back, at the latest the end of a lease or the next probe does.
+    local lease = redis.call('ZRANGE', leased, 0, 0, 'WITHSCORES')[2]
+    redis.call('ZADD', P .. 'destinations', lease or breaker[2] or NOW + 50, destination)
   else
     reschedule(destination)
   end

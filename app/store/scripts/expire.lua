@@ -12,7 +12,7 @@ if not reason then
 end
 local ids = redis.call('ZRANGEBYSCORE', P .. 'queued:' .. campaign, '-inf', NOW, 'LIMIT', 0, ARGV[3])
 for _, id in ipairs(ids) do
-  if redis.call('EXISTS', P .. 'm:' .. id) == 0 then
+  if read(id, 's')[1] ~= 'queued' then
     redis.call('ZREM', P .. 'queued:' .. campaign, id)
   else
     dequeue(id)

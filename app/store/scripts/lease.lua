@@ -2,7 +2,7 @@
 --
 -- ARGV  1 campaign   2 account   3 batch id   4 batch size   5 concurrency   6 linger ms   7 lease ms
 --       8 calls an hour, 0: no ceiling   9 provider's campaign id   10 base URL   11 pause between probes ms
---       12 source of outcomes
+--       12 source of outcomes   13 worker, or ''
 -- Answer  {'batch', probe '1'|'', {id, body, code, expires_at_ms, accepted_at_ms, traceparent}, …}
 --         {'wait', ms}            nothing to take before then
 --         {'held', reason, ms}    the campaign is held; ask again after that
@@ -10,7 +10,8 @@
 --         {'empty'}
 --
 -- Invariants: a message leaves the queue and joins the batch in this one move; a leased number is claimed, so no
--- import anywhere carries it; an expired message is never leased; a held campaign gives one lone probe at a time.
+-- import anywhere carries it; an expired message is never leased; a held campaign gives one lone probe at a time; the
+-- batches of a worker that died take no place among the imports under way.
 
 local campaign, account, batch = ARGV[1], ARGV[2], ARGV[3]
 local size, linger_ms, lease_ms = tonumber(ARGV[4]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -21,7 +22,14 @@ redis.call('HDEL', P .. 'woken', campaign)
 local reason, until_ms = hold_of(campaign, account)
 if reason == 'paused' then return { 'held', reason, 5000 } end
 if reason and until_ms > NOW then return { 'held', reason, until_ms - NOW } end
-if redis.call('SCARD', P .. 'under_way:' .. campaign) >= tonumber(ARGV[5]) then return { 'busy' } end
+local concurrency = tonumber(ARGV[5])
+if redis.call('SCARD', P .. 'under_way:' .. campaign) >= concurrency then
+  local places = 0
+  for _, one in ipairs(redis.call('SMEMBERS', P .. 'under_way:' .. campaign)) do
+    if is_alive(redis.call('HGET', P .. 'b:' .. one, 'w')) then places = places + 1 end
+  end
+  if places >= concurrency then return { 'busy' } end
+end
 
 local smaller = tonumber(redis.call('GET', P .. 'smaller:' .. campaign) or size)
 size = math.min(size, smaller)
@@ -104,13 +112,15 @@ while #members < size and #ready > 0 and looked < 4 * size + 8 do
 end
 if #members == 0 then return { 'wait', 1 } end
 
-if probe then redis.call('HSET', P .. 'hold:' .. campaign, 'next', NOW + tonumber(ARGV[11])) end
+if probe and reason ~= 'account_locked' then
+  redis.call('HSET', P .. 'hold:' .. campaign, 'next', NOW + tonumber(ARGV[11]))
+end
 if ceiling > 0 then
   redis.call('HINCRBY', hour, minute, #members)
   redis.call('PEXPIRE', hour, 3660000)
 end
 redis.call('HSET', P .. 'b:' .. batch, 'st', 'leased', 'ca', campaign, 'ac', account, 'pc', ARGV[9], 'url', ARGV[10],
-  'so', ARGV[12], 'ms', table.concat(members, ' '))
+  'so', ARGV[12], 'ms', table.concat(members, ' '), 'w', ARGV[13], 'pr', probe and '1' or '')
 redis.call('ZADD', P .. 'leases', NOW + lease_ms, batch)
 redis.call('SADD', P .. 'under_way:' .. campaign, batch)
 redis.call('HSET', P .. 'sources', ARGV[12], campaign)

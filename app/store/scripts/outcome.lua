@@ -124,13 +124,13 @@ if row_state == 50 and redial_ms > 0 and state ~= 'undetermined' then
   if not m[5] then
     redis.call('HSET', P .. 'm:' .. owner, 'pf', ARGV[8])
     local sent_ms = tonumber(redis.call('HGET', P .. 'm:' .. owner, 'su'))
-    redis.call('ZADD', P .. 'redials', math.max(called_ms, sent_ms) + redial_ms, owner)
+    redis.call('ZADD', P .. 'redials:' .. m[3], math.max(called_ms, sent_ms) + redial_ms, owner)
     note(owner, 'call failed', 'a redial may follow')
   end
   return { 'waiting', owner }
 end
 redis.call('HDEL', P .. 'm:' .. owner, 'pf')
-redis.call('ZREM', P .. 'redials', owner)
+redis.call('ZREM', P .. 'redials:' .. m[3], owner)
 redis.call('ZREM', P .. 'open:' .. m[3], owner)
 redis.call('ZREM', P .. 'late:' .. m[3], owner)
 finish(owner, row_state == 40 and 'answered' or 'failed', row_state == 50 and ARGV[8] or nil)

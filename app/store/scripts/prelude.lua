@@ -86,7 +86,10 @@ local function emit(id, kind)
   if destination then
     redis.call('HSET', key, 'st', 'pending', 'd', destination, 'na', NOW)
     redis.call('ZADD', P .. 'push:' .. destination, NOW, event)
+    -- What was never delivered ends with its record, which no script sees: here its place in the list ends too.
+    redis.call('ZREMRANGEBYSCORE', P .. 'pending:' .. client, '-inf', NOW - keep_ms)
     redis.call('ZADD', P .. 'pending:' .. client, NOW, event)
+    at_least(P .. 'pending:' .. client, keep_ms)
     reschedule(destination)
     wake_push()
   else
@@ -237,10 +240,20 @@ local function set_call(id, batch, call)
   write_imports(id, list)
 end
 
+-- Who still is in this batch. Who is not is no member any more and is left alone: a script that met a record it did
+-- not expect in the middle of a batch would fail with half of the batch written, for Redis takes nothing back.
 local function members_of(batch)
   local ids = {}
-  for id in string.gmatch(redis.call('HGET', P .. 'b:' .. batch, 'ms') or '', '%S+') do ids[#ids + 1] = id end
+  for id in string.gmatch(redis.call('HGET', P .. 'b:' .. batch, 'ms') or '', '%S+') do
+    local m = read(id, 's', 'bt')
+    if m[1] == 'submitting' and m[2] == batch then ids[#ids + 1] = id end
+  end
   return ids
+end
+
+-- Whether the worker's heartbeat was heard of late. One that has no name cannot be missed.
+local function is_alive(worker)
+  return not worker or worker == '' or redis.call('EXISTS', P .. 'alive:' .. worker) == 1
 end
 
 -- Gives the batch's place among the imports under way back.
@@ -265,7 +278,7 @@ local function hold_of(campaign, account)
   local paused = redis.call('HGET', P .. 'pause:' .. campaign, 'at')
   if paused then return 'paused', math.huge end
   local locked = redis.call('HGET', P .. 'locked:' .. account, 'until')
-  if locked and tonumber(locked) > NOW then return 'account_locked', tonumber(locked) end
+  if locked then return 'account_locked', tonumber(locked) end
   local h = redis.call('HMGET', P .. 'hold:' .. campaign, 'reason', 'next')
   if h[1] then return h[1], tonumber(h[2]) end
   return nil, 0

@@ -13,13 +13,13 @@ if ARGV[3] ~= '' and redis.call('GET', P .. 'collector:' .. b[3]) ~= ARGV[3] the
 
 local retried, undetermined = 0, 0
 for _, id in ipairs(members_of(batch)) do
-  local m = read(id, 's', 'ex', 'n', 'bt')
+  local m = read(id, 's', 'ex', 'n', 'bt', 'du')
   if m[1] == 'submitting' and m[4] == batch then
     if ARGV[2] == 'retry' and tonumber(m[2]) > NOW then
       move(id, 'queued')
       redis.call('HDEL', P .. 'm:' .. id, 'bt')
       note(id, 'requeued', 'no export shows the ambiguous import')
-      enqueue(id, NOW)
+      enqueue(id, tonumber(m[5]))
       release_number(b[2], m[3], id)
       wake(redis.call('HGET', P .. 'm:' .. id, 'ca'))
       retried = retried + 1

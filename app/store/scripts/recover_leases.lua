@@ -1,13 +1,20 @@
--- Takes overdue leases from workers that are gone.
+-- Takes leases from workers that are gone: what is overdue, and what was only leased by one whose heartbeat stopped.
 --
 -- ARGV  1 the most batches to take
 -- Answer  {{batch, campaign, 'requeued' | 'ambiguous', members}, …}
 --
 -- Invariant: what was only leased was never sent, and is queued again; what was being sent may have been taken, and
--- becomes ambiguous: never a blind retry.
+-- becomes ambiguous: never a blind retry, and not before its lease is over, for a worker that was only stopped may
+-- write its import until then.
+
+local gone = redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW, 'LIMIT', 0, ARGV[1])
+for _, batch in ipairs(redis.call('ZRANGEBYSCORE', P .. 'leases', '(' .. NOW, '+inf', 'LIMIT', 0, 1000)) do
+  local b = redis.call('HMGET', P .. 'b:' .. batch, 'st', 'w')
+  if #gone < tonumber(ARGV[1]) and b[1] == 'leased' and not is_alive(b[2]) then gone[#gone + 1] = batch end
+end
 
 local answer = {}
-for _, batch in ipairs(redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW, 'LIMIT', 0, ARGV[1])) do
+for _, batch in ipairs(gone) do
   local key = P .. 'b:' .. batch
   local b = redis.call('HMGET', key, 'st', 'ca', 'ac', 'at', 'so')
   if not b[1] then

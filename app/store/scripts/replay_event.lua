@@ -16,6 +16,7 @@ at_least(key, tonumber(ARGV[3]))
 if redis.call('PTTL', P .. 'm:' .. e[4]) > 0 then at_least(P .. 'm:' .. e[4], tonumber(ARGV[3])) end
 redis.call('ZREM', P .. 'dead:' .. e[1], event)
 redis.call('ZADD', P .. 'pending:' .. e[1], NOW, event)
+at_least(P .. 'pending:' .. e[1], tonumber(ARGV[3]))
 redis.call('ZADD', P .. 'push:' .. e[3], NOW, event)
 note(e[4], 'callback replayed', event)
 reschedule(e[3])

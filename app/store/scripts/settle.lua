@@ -6,17 +6,19 @@
 --       6 lone rejections that hold the campaign, 0: not counted
 --       7… pairs: id, call id ('' if the provider gave none): taken
 -- Answer  {'settled', taken, rejected, requeued, ambiguous}
---         {'lost'}   the batch is not this worker's any more: nothing was changed
+--         {'lost'}   the batch is not this worker's any more, or was never marked as sent: nothing was changed
 --
--- Invariants: only a batch that is leased or sending is settled, once. An ambiguous batch keeps its members and their
--- numbers until it is reconciled. A contact missing without a word is rejected, unless an unfinished call of its
--- number may be why: then it waits for that call's end.
+-- Invariants: only a batch that is sending is settled, once; of one that is only leased nothing was sent, so it can
+-- be requeued and no more. An ambiguous batch keeps its members and their numbers until it is reconciled. A contact
+-- missing without a word is rejected, unless an unfinished call of its number may be why: then it waits for its end.
+-- What is queued again without a delay keeps its place. What was under way when the hold began says nothing new: probes
+-- alone are counted.
 
 local batch = ARGV[1]
 local key = P .. 'b:' .. batch
-local b = redis.call('HMGET', key, 'st', 'ca', 'ac', 'at', 'so')
+local b = redis.call('HMGET', key, 'st', 'ca', 'ac', 'at', 'so', 'pr')
 local state, campaign, account, sent_ms, source = b[1], b[2], b[3], tonumber(b[4] or '0'), b[5]
-if state ~= 'leased' and state ~= 'sending' then return { 'lost' } end
+if state ~= 'sending' and not (state == 'leased' and ARGV[2] == 'requeue' and #ARGV < 7) then return { 'lost' } end
 
 local calls = {}
 for i = 7, #ARGV, 2 do calls[ARGV[i]] = ARGV[i + 1] end
@@ -36,7 +38,7 @@ local function requeue(id, number, delay_ms, why)
   move(id, 'queued')
   redis.call('HDEL', P .. 'm:' .. id, 'bt')
   note(id, 'requeued', why)
-  enqueue(id, NOW + delay_ms)
+  enqueue(id, delay_ms > 0 and NOW + delay_ms or tonumber(redis.call('HGET', P .. 'm:' .. id, 'du')))
   release_number(account, number, id)
 end
 
@@ -88,7 +90,7 @@ end
 local hold = P .. 'hold:' .. campaign
 if ARGV[4] == 'release' then
   redis.call('DEL', hold, P .. 'lone:' .. campaign)
-elseif ARGV[4] ~= '' then
+elseif ARGV[4] ~= '' and (b[6] == '1' or redis.call('HEXISTS', hold, 'reason') == 0) then
   redis.call('HSET', hold, 'reason', ARGV[4], 'next', NOW + tonumber(ARGV[5]))
   redis.call('HINCRBY', hold, 'probes', 1)
   redis.call('HSETNX', hold, 'since', NOW)

@@ -7,7 +7,7 @@
 
 local batch = ARGV[1]
 local key = P .. 'b:' .. batch
-local b = redis.call('HMGET', key, 'st', 'ca', 'ac', 'pc', 'url', 'so')
+local b = redis.call('HMGET', key, 'st', 'ca', 'ac', 'pc', 'url', 'so', 'w')
 if b[1] ~= 'sending' then return { 'lost' } end
 
 local ids = members_of(batch)
@@ -24,7 +24,7 @@ redis.call('DEL', key)
 for i = 1, 2 do
   local half = ARGV[1 + i]
   redis.call('HSET', P .. 'b:' .. half, 'st', 'leased', 'ca', b[2], 'ac', b[3], 'pc', b[4], 'url', b[5], 'so', b[6],
-    'ms', table.concat(halves[i], ' '))
+    'ms', table.concat(halves[i], ' '), 'w', b[7] or '')
   redis.call('ZADD', P .. 'leases', NOW + tonumber(ARGV[4]), half)
   redis.call('SADD', P .. 'under_way:' .. b[2], half)
   for _, id in ipairs(halves[i]) do redis.call('HSET', P .. 'm:' .. id, 'bt', half) end

@@ -2,25 +2,28 @@
 --
 -- ARGV  1 source   2 outcome timeout ms, of campaigns not named below   3 the most to end
 --       4 sent since ms: what an export was lately asked for, or '-inf'   5 who collects for the source, or ''
---       6 how many to pass over, as the last answer said   7… pairs: campaign, its outcome timeout ms
+--       6 how many to pass over, as the last answer said   7 when the export began that showed nothing, ms
+--       8… pairs: campaign, its outcome timeout ms
 -- Answer  {how many to pass over next time, or -1 when all were looked at, {id, state, campaign}, …}
 --
--- Invariants: `undetermined` says that the outcome is not known; a later row may still settle it. Only who collects
--- for the source ends its messages. What is not to be ended yet stands in nobody's way.
+-- Invariants: that no redial came is known only from an export that began after its window; `undetermined` says that
+-- the outcome is not known, and a later row may still settle it. Only who collects for the source ends its messages.
+-- What is not to be ended yet stands in nobody's way.
 
 local most, pass, owner = tonumber(ARGV[3]), tonumber(ARGV[6]), ARGV[5]
 if owner ~= '' and redis.call('GET', P .. 'collector:' .. ARGV[1]) ~= owner then return { -1 } end
 
 local timeouts, shortest = {}, tonumber(ARGV[2])
-for i = 7, #ARGV, 2 do
+for i = 8, #ARGV, 2 do
   timeouts[ARGV[i]] = tonumber(ARGV[i + 1])
   shortest = math.min(shortest, timeouts[ARGV[i]])
 end
 
 local answer = { -1 }
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'redials', '-inf', NOW, 'LIMIT', 0, most)) do
+local redials = P .. 'redials:' .. ARGV[1]
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', redials, '-inf', ARGV[7], 'LIMIT', 0, most)) do
   local m = read(id, 's', 'pf', 'so', 'ca')
-  redis.call('ZREM', P .. 'redials', id)
+  redis.call('ZREM', redials, id)
   if m[1] == 'submitted' and m[2] then
     redis.call('ZREM', P .. 'open:' .. m[3], id)
     redis.call('HDEL', P .. 'm:' .. id, 'pf')
