@@ -43,7 +43,7 @@ class _Result(msgspec.Struct, frozen=True):
 
 
 class _Page(msgspec.Struct, frozen=True):
-    calls: list[msgspec.Raw] | None
+    calls: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
     total: Scalar = None
 
 
@@ -142,8 +142,16 @@ def _taken(element: msgspec.Raw) -> Taken | None:
 
 
 def read_page(envelope: Envelope, zone: ZoneInfo) -> ExportPage:
-    """A page of an export, its times read as of `zone`. Raises NotTheDocument."""
+    """A page of an export, its times read as of `zone`. Raises NotTheDocument.
+
+    Nothing to tell may come as an empty list (as PHP writes an empty object), as `calls` that are null, or as a
+    `total` of 0 without `calls`. What says neither is no answer: no import may be taken for lost because of it.
+    """
+    if bytes(envelope.results).split() in ([b"[]"], [b"[", b"]"]):
+        return ExportPage((), 0, raw_count=0)
     page = _decoded(_page, envelope.results)
+    if page.calls is msgspec.UNSET and _whole(page.total) != 0:
+        raise NotTheDocument
     elements = page.calls or ()
     rows = tuple(row for element in elements if (row := _call_row(element, zone)) is not None)
     return ExportPage(rows, _whole(page.total), raw_count=len(elements))

@@ -109,6 +109,12 @@ class GarbageBody(CallFault, frozen=True, kw_only=True):
     """200 with a body that is no JSON, though everything was taken."""
 
 
+class StrangeBody(CallFault, frozen=True, kw_only=True):
+    """200 with JSON that is not the document's, though everything was taken: no `status`, a list, or no `results`."""
+
+    shape: Literal["object", "list", "no_results"] = "object"
+
+
 class HalfBody(CallFault, frozen=True, kw_only=True):
     """The connection breaks half way through the answer, though everything was taken."""
 
@@ -235,6 +241,7 @@ FAULTS: dict[str, type[Fault]] = {
     "reset_before": ResetBefore,
     "reset_after": ResetAfter,
     "garbage_body": GarbageBody,
+    "strange_body": StrangeBody,
     "half_body": HalfBody,
     "rate_limited": RateLimited,
     "too_large": TooLarge,

@@ -21,6 +21,7 @@ from app.sandbox.faults import (
     ResetAfter,
     ResetBefore,
     Slow,
+    StrangeBody,
     TooLarge,
     When,
 )
@@ -30,6 +31,9 @@ from app.sandbox.sandbox import Moment, Sandbox
 Work = Callable[[Moment], Reply]
 
 GARBAGE = b'\x00\xff<!doctype html>{"status": 1, "results": '
+
+
+STRANGE = {"object": b'{"ok": true}', "list": b"[]", "no_results": b'{"status": 1}'}
 
 
 @dataclass
@@ -96,6 +100,10 @@ def _break_after(faults: FaultBoard, exchange: Exchange, reply: Reply) -> Reply:
     if faults.take_on(GarbageBody, endpoint, campaign):
         exchange.struck.append("garbage_body")
         return replace(reply, status=200, body=GARBAGE)
+    strange = faults.take_on(StrangeBody, endpoint, campaign)
+    if strange:
+        exchange.struck.append("strange_body")
+        return replace(reply, status=200, body=STRANGE[strange.shape])
     if faults.take_on(HalfBody, endpoint, campaign):
         exchange.struck.append("half_body")
         return replace(reply, delivery=Delivery.HALF)

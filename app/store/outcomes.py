@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from app.message import BatchId, Call, MessageId
@@ -12,6 +14,13 @@ from app.store.records import seal_call
 if TYPE_CHECKING:
     from app.config import OnAmbiguous
     from app.store.database import Database
+
+
+ByCampaign = int | Mapping[str, int]
+"""A time in ms for all campaigns of a source, or each campaign's own; others then have the longest of them."""
+
+_TIMED_OUT_AT_ONCE = 200
+_FIRST = ("WITHSCORES", "LIMIT", 0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,18 @@ class Open:
     ambiguous: tuple[tuple[BatchId, int], ...]
     """Batches whose fate no export has told yet, each with when it was sent; oldest first."""
     count: int
+    oldest_fresh_ms: int | None = None
+    """When the oldest was sent that has not passed the first of the ages asked about."""
+    oldest_late_ms: int | None = None
+    """When the oldest undetermined message was sent that a late row might still settle."""
+    newest_late_ms: int | None = None
+    oldest_by_age: Mapping[int, int] = field(default_factory=dict)
+    """For each age asked about (ms) that something waiting has not passed, though the one before: its oldest's time."""
+
+    @property
+    def since_ms(self) -> int | None:
+        """When the oldest of all was sent, undetermined ones included. None: no export need be asked."""
+        return min((at for at in (self.oldest_sent_ms, self.oldest_late_ms) if at is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +71,58 @@ class Outcomes:
             name.decode(): campaign.decode() for name, campaign in zip(flat[::2], flat[1::2], strict=True)
         }
 
-    async def open(self, source: str) -> Open:
-        """What waits for an outcome there."""
+    async def open(self, source: str, ages_ms: Sequence[int] = ()) -> Open:
+        """What waits for an outcome there. `ages_ms`, rising: tells of each step between two what is so old."""
         key = self._db.key
-        clock, first, count, ambiguous = await self._db.read_many(
+        clock, count, ambiguous, *ends = await self._db.read_many(
             [
                 ("TIME",),
-                ("ZRANGE", key("open", source), 0, 0, "WITHSCORES"),
                 ("ZCARD", key("open", source)),
                 ("ZRANGE", key("ambiguous", source), 0, 99, "WITHSCORES"),
+                ("ZRANGE", key("open", source), 0, 0, "WITHSCORES"),
+                ("ZRANGE", key("late", source), 0, 0, "WITHSCORES"),
+                ("ZRANGE", key("late", source), -1, -1, "WITHSCORES"),
             ]
         )
+        first, first_late, last_late = (_score(end) for end in ends)
         batches = tuple(
             (BatchId(batch.decode()), int(float(at)))
             for batch, at in zip(ambiguous[::2], ambiguous[1::2], strict=True)
         )
-        sent = [at for _, at in batches] + ([int(float(first[1]))] if first else [])
-        now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
-        return Open(now_ms, min(sent, default=None), batches, int(count) + len(batches))
+        sent = [at for at in (first, *(at for _, at in batches)) if at is not None]
+        found = Open(
+            now_ms=int(clock[0]) * 1000 + int(clock[1]) // 1000,
+            oldest_sent_ms=min(sent, default=None),
+            ambiguous=batches,
+            count=int(count) + len(batches),
+            oldest_late_ms=first_late,
+            newest_late_ms=last_late,
+        )
+        since_ms = found.since_ms
+        if since_ms is None or not ages_ms or since_ms >= found.now_ms - ages_ms[0]:
+            return replace(found, oldest_fresh_ms=found.oldest_sent_ms)
+        return await self._with_ages(source, found, ages_ms)
+
+    async def _with_ages(self, source: str, found: Open, ages_ms: Sequence[int]) -> Open:
+        steps, now_ms, key = list(pairwise(ages_ms)), found.now_ms, self._db.key
+        fresh, *replies = await self._db.read_many(
+            [
+                ("ZRANGEBYSCORE", key("open", source), now_ms - ages_ms[0], "+inf", *_FIRST),
+                *(
+                    ("ZRANGEBYSCORE", key(*place), now_ms - upper, f"({now_ms - lower}", *_FIRST)
+                    for lower, upper in steps
+                    for place in (("open", source), ("late", source))
+                ),
+            ]
+        )
+        oldest: dict[int, int] = {}
+        for (_, upper), places in zip(steps, zip(replies[::2], replies[1::2], strict=True), strict=True):
+            sent = [at for reply in places if (at := _score(reply)) is not None]
+            if sent:
+                oldest[upper] = min(sent)
+        young = [at for _, at in found.ambiguous if at >= now_ms - ages_ms[0]]
+        young += [at for at in (_score(fresh),) if at is not None]
+        return replace(found, oldest_fresh_ms=min(young, default=None), oldest_by_age=oldest)
 
     async def hold_collector(self, source: str, owner: str, lease_ms: int) -> bool:
         """Whether this worker collects for the source until `lease_ms` from now."""
@@ -88,9 +143,10 @@ class Outcomes:
         *,
         called_at_ms: int | None,
         tolerance_ms: int,
-        redial_ms: int,
+        redial_ms: ByCampaign,
+        source: str = "",
     ) -> Finding:
-        """Gives a row to the message whose call it tells of. `called_at_ms` by our clock."""
+        """Gives a row to the message whose call it tells of. `called_at_ms` by our clock; `source`: whose row it is."""
         number = self._db.index.of("number", phone_number)
         reply = await self._db.run(
             "outcome",
@@ -102,7 +158,10 @@ class Outcomes:
             tolerance_ms,
             seal_call(self._db.keyring, number, call),
             reason,
-            redial_ms,
+            _longest(redial_ms),
+            source,
+            call.called_at or "",
+            *_pairs(redial_ms),
         )
         fate = reply[0].decode()
         if fate == "unexplained":
@@ -112,19 +171,62 @@ class Outcomes:
             return Finding(fate, message_id)
         return Finding(fate, message_id, reply[2].decode(), reply[3].decode(), int(float(reply[5])))
 
-    async def reconcile(self, batch: BatchId, policy: OnAmbiguous) -> tuple[int, int] | None:
-        """Gives up looking for the batch: how many go again, how many end undetermined. None: settled meanwhile."""
-        reply = await self._db.run("reconcile", batch, policy)
+    async def reconcile(
+        self, batch: BatchId, policy: OnAmbiguous, *, owner: str = ""
+    ) -> tuple[int, int] | None:
+        """Gives up looking for the batch: how many go again, how many end undetermined.
+
+        None: settled meanwhile, or `owner` does not collect for its source any more.
+        """
+        reply = await self._db.run("reconcile", batch, policy, owner)
         return None if reply[0] == b"lost" else (reply[1], reply[2])
 
     async def time_out(
-        self, source: str, *, timeout_ms: int, most: int, asked_at_ms: int
+        self,
+        source: str,
+        *,
+        timeout_ms: ByCampaign,
+        most: int,
+        asked_at_ms: int,
+        sent_since_ms: int | None = None,
+        owner: str = "",
     ) -> list[tuple[MessageId, str, str]]:
-        """Ends what waited too long: message, state, campaign. `asked_at_ms`: when the last whole export began."""
-        rows = await self._db.run("time_out", source, timeout_ms, most, asked_at_ms)
-        return [(MessageId(row[0].decode()), row[1].decode(), row[2].decode()) for row in rows]
+        """Ends what waited too long: message, state, campaign. About `most`, and nothing sent before `sent_since_ms`.
+
+        `asked_at_ms`: when the last whole export began. `owner`: who must be collecting there, for anything to end.
+        """
+        since = "-inf" if sent_since_ms is None else sent_since_ms
+        ended: list[tuple[MessageId, str, str]] = []
+        passed = 0
+        while passed >= 0 and len(ended) < most:
+            passed, *rows = await self._db.run(
+                "time_out",
+                source,
+                _longest(timeout_ms),
+                min(most, _TIMED_OUT_AT_ONCE),
+                since,
+                owner,
+                passed,
+                asked_at_ms,
+                *_pairs(timeout_ms),
+            )
+            ended += [(MessageId(row[0].decode()), row[1].decode(), row[2].decode()) for row in rows]
+        return ended
 
     async def campaign_of(self, batch: BatchId) -> str | None:
         """The campaign that a batch was leased for; None if it is settled."""
         name = await self._db.read("HGET", self._db.key("b", batch), "ca")
         return None if name is None else name.decode()
+
+
+def _score(reply: Sequence[bytes]) -> int | None:
+    """Of the first member of a sorted set's answer."""
+    return int(float(reply[1])) if reply else None
+
+
+def _longest(times_ms: ByCampaign) -> int:
+    return times_ms if isinstance(times_ms, int) else max(times_ms.values())
+
+
+def _pairs(times_ms: ByCampaign) -> list[str | int]:
+    return [] if isinstance(times_ms, int) else [part for pair in times_ms.items() for part in pair]

@@ -22,11 +22,11 @@ import app.serve
 import app.store.commit
 import app.store.connection
 import workers.carry
-import workers.collect
 import workers.lease_kept
 import workers.push
 import workers.settings
 import workers.tokens
+import workers.turn
 from app.config import Config, load_config
 from app.store import batches
 from tests.crash.doors import WatchedLoop
@@ -64,7 +64,7 @@ def shorten_leases(ms: int) -> None:
     """
     batches.LEASE_MS = ms
     vars(workers.carry)["SENDING_MARGIN_MS"] = ms
-    workers.collect._LEASE_MS = ms
+    workers.turn.LEASE_S = ms / 1000
     workers.push._LEASE_MARGIN_MS = ms
     vars(workers.lease_kept)["LEASE_MS"] = ms
     app.store.connection.ANSWER_TIMEOUT_S = 60.0

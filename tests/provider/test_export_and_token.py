@@ -204,11 +204,24 @@ NO_ANSWERS = (
     pytest.param(answer({"status": 0, "code": "03"}), id="a code of imports"),
     pytest.param(answer({"status": 0, "code": "99"}), id="unknown code"),
     pytest.param(answer({"status": 1}), id="no results"),
-    pytest.param(answer({"status": 1, "results": []}), id="results in a list"),
+    pytest.param(answer({"status": 1, "results": None}), id="null for results"),
+    pytest.param(answer({"status": 1, "results": [ROW]}), id="results in a list"),
     pytest.param(answer({"status": 1, "results": {}}), id="empty results"),
+    pytest.param(answer({"status": 1, "results": {"total": 3}}), id="a total without calls"),
     pytest.param(answer({"status": 1, "results": {"calls": {}}}), id="calls of another shape"),
     pytest.param(answer(page(ROW), 500), id="done, says a 500"),
 )
+
+
+@pytest.mark.parametrize(
+    "results", ([], {"total": 0}, {"total": 0, "calls": None}, {"limit": 10, "calls": []}), ids=repr
+)
+async def test_an_export_without_a_row_may_say_so_in_several_ways(
+    client_of: ClientMaker, results: object
+) -> None:
+    async with serving(answer({"status": 1, "results": results})) as server:
+        got = await exported(client_of(server.base_url))
+    assert (got.rows, got.raw_count, got.total in (0, None)) == ((), 0, True)
 
 
 @pytest.mark.parametrize("step", NO_ANSWERS)

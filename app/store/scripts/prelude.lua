@@ -162,6 +162,17 @@ local function keep_calls(account, number, keep_ms)
   if life_ms ~= math.huge then redis.call('PEXPIRE', index, life_ms) end
 end
 
+-- For how long after its time a row that would still settle an undetermined message is looked for.
+local LATE_MS = 3600000
+
+local function look_for_late_row(id)
+  local m = read(id, 'so', 'im')
+  local sent_ms = string.match(m[2] or '', '^%S+,(%d+),')
+  if not m[1] or not sent_ms then return end
+  redis.call('ZADD', P .. 'late:' .. m[1], sent_ms, id)
+  at_least(P .. 'late:' .. m[1], 2 * LATE_MS)
+end
+
 -- Ends a message: state, reason, event, end of life, and nobody waits for its number any more.
 local function finish(id, state, reason)
   local key = P .. 'm:' .. id
@@ -177,6 +188,7 @@ local function finish(id, state, reason)
   at_least(P .. 'by_number:' .. m[3] .. ':' .. m[2], keep_ms)
   if m[5] then at_least(P .. 'by_reference:' .. m[3] .. ':' .. m[5], keep_ms) end
   keep_calls(m[1], m[2], keep_ms)
+  if state == 'undetermined' then look_for_late_row(id) end
   release_number(m[1], m[2], id)
   redis.call('PUBLISH', P .. 'final', id)
 end

@@ -1,7 +1,7 @@
 -- Gives up looking for an ambiguous import of which no export showed a row.
 --
--- ARGV  1 batch   2 'retry' | 'give_up'
--- Answer  {'reconciled', retried, undetermined} | {'lost'}: settled meanwhile
+-- ARGV  1 batch   2 'retry' | 'give_up'   3 who judges, or '': must be who collects for the batch's source
+-- Answer  {'reconciled', retried, undetermined} | {'lost'}: settled meanwhile, or another collects
 --
 -- Invariant: a message is imported again only by this move, only if the campaign allows it and it has not expired.
 
@@ -9,6 +9,7 @@ local batch = ARGV[1]
 local key = P .. 'b:' .. batch
 local b = redis.call('HMGET', key, 'st', 'ac', 'so')
 if b[1] ~= 'ambiguous' then return { 'lost' } end
+if ARGV[3] ~= '' and redis.call('GET', P .. 'collector:' .. b[3]) ~= ARGV[3] then return { 'lost' } end
 
 local retried, undetermined = 0, 0
 for _, id in ipairs(members_of(batch)) do
