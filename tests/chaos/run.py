@@ -98,7 +98,7 @@ class Report:
 def _configuration(redis_url: str, sandbox_url: str, receiver_url: str) -> str:
     campaigns = "\n".join(
         f'[campaigns.{name}]\naccount = "main"\ncampaign_id = "sandbox-{name}"\nkind = "{kind}"\n'
-        'per_number_limit = "1000/1s"\nreconcile_window = "4s"\noutcome_timeout = "15s"\nredial_window = "8s"\n'
+        'per_number_limit = "1000/1s"\nreconcile_window = "4s"\noutcome_timeout = "15s"\nredial_window = "4s"\n'
         "supersede_queued = false\n"
         for name, kind in (("login-otp", "voice_otp"), ("order-notice", "notification"))
     )
