@@ -109,7 +109,7 @@ async def _settled(scene: Scene) -> list[str]:
 
 
 async def _comes_to(file: Path, effect: tuple[str, str]) -> bool:
-    give_up = time.monotonic() + 5
+    give_up = time.monotonic() + 15
     while time.monotonic() < give_up:
         rows = [(name, answer) for side, name, answer in recorded(file) if side == "after"]
         if any(name.startswith(effect[0]) and answer == effect[1] for name, answer in rows):
