@@ -36,6 +36,8 @@ class WholeModel(Model):
         if one.state in (State.ANSWERED, State.FAILED):
             return "known", one
         before = one.state
+        if one.state is State.SUBMITTING and not known:
+            import_ = self._of_now(one, called_ms, tolerance_ms) or import_
         if one.state is State.SUBMITTING and not self._proves(one, import_):
             return "waiting", one
         if one.state is State.QUEUED:
@@ -60,12 +62,20 @@ class WholeModel(Model):
     def _owner(
         self, number: Number, call_id: str, called_ms: int, tolerance_ms: int
     ) -> tuple[Told | None, Import | None, bool]:
-        """By call id; else the oldest import that lacks one and was sent before; else who may have been redialled."""
+        """By call id; else the oldest import that lacks one and was sent before; else who may have been redialled.
+
+        A row without an id, where no import lacks one, is the oldest's that waits.
+        """
         called = self.called(number)
-        for one in called:
-            for import_ in one.imports:
-                if call_id and import_.call_id == call_id:
-                    return one, import_, True
+        named = [
+            (one, import_)
+            for one in called
+            for import_ in one.imports
+            if call_id and import_.call_id == call_id
+        ]
+        if named:
+            one, import_ = min(named, key=lambda each: each[0].state in (State.ANSWERED, State.FAILED))
+            return one, import_, True
         lacking = [
             (import_.sent_ms, place, one, import_)
             for place, one in enumerate(called)
@@ -76,7 +86,22 @@ class WholeModel(Model):
         if lacking:
             _, _, one, import_ = min(lacking, key=lambda each: each[:2])
             return one, import_, False
+        for one in called:
+            waits = one.state in (State.SUBMITTED, State.UNDETERMINED) and one.imports
+            if (
+                not call_id
+                and waits
+                and (called_ms == 0 or one.imports[0].sent_ms <= called_ms + tolerance_ms)
+            ):
+                return one, None, True
         return next((one for one in reversed(called) if one.failed_as is not None), None), None, False
+
+    def _of_now(self, one: Told, called_ms: int, tolerance_ms: int) -> Import | None:
+        """The import that it is in, where the call was made after it: those before were not seen in their time."""
+        lot = self.lots.get(one.batch) if one.batch else None
+        if lot is None or lot.state != "ambiguous" or (called_ms and lot.sent_ms > called_ms + tolerance_ms):
+            return None
+        return next((import_ for import_ in one.imports if import_.batch == lot.id), None)
 
     def _proves(self, one: Told, import_: Import | None) -> bool:
         """Whether a row of a message in an import settles anything: only of an ambiguous one, and then all of it."""
