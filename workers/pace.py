@@ -22,10 +22,10 @@ QUICKEST_MS = 700
 SLOWEST_MS = 40_000
 _QUIET_MS, _QUIETEST_MS = 5_000, 20_000
 """The pause when only old calls wait and nothing is heard of them, before it grows."""
-_ROWS_A_CALL = 3.4
+_ROWS_A_CALL = 3.3
 """How often a row may be read, hot and cold; what cold windows take, the hot one goes without."""
 _HOT_READS = (2.2, 3.3)
-_STRETCH_ABOVE, _STRETCH_MOST = 1.1, 4.0
+_STRETCH_ABOVE, _STRETCH_MOST, _STRETCHES_BY = 1.1, 2.0, 1.15
 _HOT_MS = (2_000, 60_000, 90_000)
 """The hot window's width: least, as long as nothing was learned, and most."""
 _SHRINKS_BY = 0.9
@@ -96,7 +96,8 @@ class Pace:
         """Learns from a row that settled a message: it was not yet so at the sweep before this one."""
         since_ms = sent_ms if called_ms is None else max(called_ms, sent_ms)
         before_ms = max((began_ms for began_ms, from_ms in self._looks if from_ms <= since_ms), default=0)
-        length_ms = (before_ms if before_ms > since_ms else now_ms) - since_ms
+        # Over at its first look, it was over at an unknown time before: not as late as a long pause would make it.
+        length_ms = before_ms - since_ms if before_ms > since_ms else (now_ms - since_ms) // 2
         step = round(math.log(max(length_ms, 100), _STEP))
         self._lengths[step] = self._lengths.get(step, 0.0) + 1.0
         if now_ms - sent_ms <= self._first_look_ms * _LATER:
@@ -114,7 +115,7 @@ class Pace:
     def swept(self, waiting: Open, from_ms: int, rows: int) -> None:
         """A whole sweep of what `due_from_ms` said is over, begun when `waiting` was read."""
         now_ms, hot_from_ms = waiting.now_ms, self._hot_from_ms(waiting)
-        if from_ms >= hot_from_ms:
+        if from_ms >= hot_from_ms and sum(self._lengths.values()) >= 1:
             self._recent.append((now_ms, rows * self._stretch, self._settled))
             self._adapt(self._hot_reads(waiting))
         for age_ms in _AGES_MS:
@@ -204,7 +205,8 @@ class Pace:
         settled = sum(one for _, _, one in self._recent)
         if settled >= _FEW:
             unstretched = sum(rows for _, rows, _ in self._recent) / settled
-            self._stretch = min(max(unstretched / (reads * _STRETCH_ABOVE), 1.0), _STRETCH_MOST)
+            wanted = min(max(unstretched / (reads * _STRETCH_ABOVE), 1.0), _STRETCH_MOST)
+            self._stretch = min(wanted, self._stretch * _STRETCHES_BY)
 
     def _cold_from_ms(self, waiting: Open) -> int | None:
         now_ms, periods = waiting.now_ms, self._cold_periods(waiting)

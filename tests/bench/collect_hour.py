@@ -19,13 +19,14 @@ MARGIN_MS = 3_000
 
 @dataclass(slots=True)
 class Hour:
-    """`rate`: calls a second. Each takes 5 to 40 s; `late_share` of them 1 to 8 min; every `never_each` never ends."""
+    """`rate`: calls a second. Each takes `usual_s`; `late_share` of them 1 to 8 min; every `never_each` never ends."""
 
     rate: float
     late_share: float
     never_each: int = 0
     length_s: int = 3_600
     timeout_ms: int = 3_600_000
+    usual_s: tuple[float, float] = (5.0, 40.0)
     rows: int = 0
     sweeps: int = 0
     delays_ms: list[int] = field(default_factory=list)
@@ -56,7 +57,9 @@ class Hour:
         if self.never_each and n % self.never_each == self.never_each // 2:
             return at_ms, at_ms + 10**12
         late = chance.random() < self.late_share
-        return at_ms, at_ms + round(1000 * (chance.uniform(60, 480) if late else chance.uniform(5, 40)))
+        return at_ms, at_ms + round(
+            1000 * (chance.uniform(60, 480) if late else chance.uniform(*self.usual_s))
+        )
 
     def _sweep(
         self, pace: Pace, waiting: Open, from_ms: int, waits: list[tuple[int, int]], called: list[int]

@@ -46,6 +46,14 @@ def test_stragglers_do_not_make_the_others_wait() -> None:
         assert beside[int(len(beside) * share)] <= 1.35 * alone[int(len(alone) * share)]
 
 
+@pytest.mark.parametrize("late_share", (0.0, 0.02))
+def test_short_calls_are_told_of_soon_from_the_start_of_a_worker_on(late_share: float) -> None:
+    hour = Hour(50.0, late_share, length_s=150, usual_s=(6.0, 6.0)).run()
+    delays_ms = sorted(hour.delays_ms)
+    assert delays_ms[int(len(delays_ms) * 0.5)] <= 6_000
+    assert delays_ms[int(len(delays_ms) * 0.95)] <= 15_000
+
+
 def test_nothing_is_asked_where_nothing_waits() -> None:
     pace = pace_of()
     for now_ms in range(0, HOUR_MS, 1_000):
