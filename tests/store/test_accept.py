@@ -137,16 +137,6 @@ async def test_a_newer_code_cancels_the_older_one_that_is_still_queued(desk: Des
     assert [one.message_id for one in (await desk.lease(SUPERSEDING)).members] == [new]
 
 
-async def test_a_newer_code_leaves_one_that_waits_again_after_an_ambiguous_import(desk: Desk) -> None:
-    old = await desk.accept(campaign=SUPERSEDING)
-    batch = await desk.lease(SUPERSEDING)
-    await desk.batches.mark_sending(batch, lease_ms=60_000)
-    await desk.batches.settle(batch, "ambiguous", "read timeout")
-    await desk.outcomes.reconcile(batch.batch_id, "retry")
-    await desk.accept(campaign=SUPERSEDING)
-    assert await desk.state(old) == ("queued", None)
-
-
 async def test_a_newer_code_leaves_what_is_on_its_way_what_is_anothers_and_other_campaigns(
     desk: Desk,
 ) -> None:
