@@ -46,9 +46,9 @@ class _Server(uvicorn.Server):
         self._stop_taking = stop_taking
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._close_after_next_answer()
         self._stop_taking()
         await self._close_listeners(sockets or [])
-        self._close_after_next_answer()
         await self._until_quiet()
         await super().shutdown(sockets)
 
