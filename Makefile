@@ -24,7 +24,7 @@ install: ## the set-up alone; quick when there is nothing to do
 	@$(PYTHON) .ci/setup.py $(EXTRA)
 
 test: install ## set up, then run every test
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses=3 --dist=loadfile $(ARGS)
 
 coverage: install ## the tests again, and the lines and branches they left out
 	@$(BIN)/coverage erase
