@@ -163,7 +163,7 @@ def test_a_secret_is_read_anew_for_every_signature() -> None:
         "whsec_" + "A" * 100,
         "whsk_" + base64.b64encode(b"s3cret").decode(),
         "whsk_" + base64.b64encode(bytes(32) + bytes(32)).decode(),
-        generate_key_pair()[1],
+        pytest.param(generate_key_pair()[1], id="a public key"),
         "whsec_é",
     ),
 )

@@ -116,7 +116,9 @@ def b64(size: int) -> str:
 
 
 @pytest.mark.parametrize(
-    "good", (f"whsec_{b64(24)}", f"whsec_{b64(64)}", f"whsk_{b64(32)}", generate_key_pair()[0])
+    "good",
+    (f"whsec_{b64(24)}", f"whsec_{b64(64)}", f"whsk_{b64(32)}", generate_key_pair()[0]),
+    ids=("24 bytes", "64 bytes", "a seed", "a key pair"),
 )
 def test_a_signing_secret_of_the_right_form_is_taken(good: str) -> None:
     assert (

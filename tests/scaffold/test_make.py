@@ -38,7 +38,7 @@ def test_a_run_is_set_up_lean_and_the_tests_in_full() -> None:
 
 def test_arguments_are_handed_on() -> None:
     assert "otp-relay dev --port 9000" in make("-n", "run", "ARGS=--port 9000")
-    assert "pytest tests/deploy -x" in make("-n", "test", "ARGS=tests/deploy -x")
+    assert "--dist=loadfile tests/deploy -x" in make("-n", "test", "ARGS=tests/deploy -x")
 
 
 def test_the_makefile_is_one_that_the_make_of_macos_reads() -> None:
