@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from app.store.outcomes import Open
 
 QUICKEST_MS = 700
-_FIRST_LOOK_MS = 1_500
-"""As long as nothing was learned."""
 SLOWEST_MS = 40_000
 _QUIET_MS, _QUIETEST_MS = 5_000, 20_000
 """The pause when only old calls wait and nothing is heard of them, before it grows."""
@@ -54,7 +52,7 @@ class Pace:
         self._margin_ms = margin_ms
         self._hot_ms = _HOT_MS[1]
         self._lengths: dict[int, float] = {}
-        self._first_look_ms = float(_FIRST_LOOK_MS)
+        self._first_look_ms = float(QUICKEST_MS)
         self._recent: deque[tuple[int, float, int]] = deque(maxlen=30)
         self._looks: deque[tuple[int, int]] = deque()
         self._cold_began: dict[int, int] = {}
