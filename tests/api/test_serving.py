@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 import redis
+from redis import Redis
 
 from app.serve import GRACE_S
 from tests.api.desk import KEYS, config_text, otp
@@ -26,6 +27,8 @@ AUTHORIZATION = {"authorization": f"Bearer {KEYS['checkout']}"}
 
 @pytest.fixture
 def config_file(tmp_path: Path, redis_url: str) -> Path:
+    with Redis.from_url(redis_url) as redis:
+        redis.flushall()  # earlier tests have used up the number's limit
     file = tmp_path / "relay.toml"
     file.write_text(config_text(redis_url))
     return file
