@@ -32,3 +32,8 @@ async def take_duty(database: Database, duty: str, worker: str, for_ms: int) -> 
 async def keep_duty(database: Database, duty: str, worker: str, for_ms: int) -> bool:
     """As `take_duty`, and who has it already keeps it."""
     return bool(await database.run("take_duty", duty, worker, for_ms, "1"))
+
+
+async def drop_duty(database: Database, duty: str, worker: str) -> None:
+    """Lets another have the duty at once, if it still is this worker's."""
+    await database.run("drop_duty", duty, worker)

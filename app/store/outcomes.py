@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from app.message import BatchId, Call, MessageId
-from app.store.duties import keep_duty
+from app.store.duties import drop_duty, keep_duty
 from app.store.records import seal_call
 
 if TYPE_CHECKING:
@@ -130,9 +130,7 @@ class Outcomes:
 
     async def release_collector(self, source: str, owner: str) -> None:
         """Lets another worker collect at once."""
-        key = self._db.key("collector", source)
-        if await self._db.read("GET", key) == owner.encode():
-            await self._db.read("DEL", key)
+        await drop_duty(self._db, f"collector:{source}", owner)
 
     async def give_row(
         self,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.secret import Secret
-from app.store.duties import take_duty
+from app.store.duties import drop_duty, take_duty
 
 if TYPE_CHECKING:
     from app.store.database import Database
@@ -55,7 +55,7 @@ class Tokens:
 
     async def stop_making(self, account: str, owner: str) -> None:
         """Gives the right to make a token back, when making it failed or was not needed."""
-        await self._db.run("stop_making", account, owner)
+        await drop_duty(self._db, f"making:{account}", owner)
 
     async def store(self, account: str, token: Secret, expires_at_ms: int | None, owner: str) -> None:
         """Keeps a new token for all."""

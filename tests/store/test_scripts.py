@@ -15,7 +15,7 @@ from app.store.duties import beat
 from app.store.faults import StoreUnavailableError
 from tests.store.desk import BOB, LOGIN, Desk, ids_of, numbers
 
-SCRIPTS = ("drop_token", "store_token", "stop_making", "lock_account")
+SCRIPTS = ("drop_token", "store_token", "drop_duty", "lock_account")
 _FOLDER = Path(lua.__file__).parent / "scripts"
 
 
