@@ -8,9 +8,11 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+
+from aiohttp import web
 
 
 class ValkeyServer:
@@ -78,3 +80,20 @@ def valkey_server() -> Iterator[ValkeyServer]:
     finally:
         server.kill()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.asynccontextmanager
+async def receiving(
+    take: Callable[[web.Request], Awaitable[web.StreamResponse]], path: str = "/{client}"
+) -> AsyncIterator[str]:
+    """A receiver of POSTs to that path, in this loop; its URL without a path."""
+    app = web.Application()
+    app.router.add_post(path, take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()

@@ -10,13 +10,12 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-from aiohttp import web
 
 from app.store.connection import connect_raw
 from tests.chaos.fleet import Fleet
@@ -24,7 +23,7 @@ from tests.chaos.load import KEY, Callers, Sent, draw
 from tests.chaos.receiver import SIGNING_SECRET, Receiver
 from tests.chaos.trouble import Trouble, draw_blows
 from tests.chaos.verdict import Verdict, judge
-from tests.servers import valkey_server
+from tests.servers import receiving, valkey_server
 from tests.store.tidy import faults_of
 
 _TIMELINES = 4
@@ -127,20 +126,6 @@ encryption_keys = ["{base64.b64encode(b"e" * 32).decode()}"]
 """
 
 
-@contextlib.asynccontextmanager
-async def _receiving(receiver: Receiver) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_post("/outcomes", receiver.take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        yield f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
-
-
 async def run(plan: Plan, say: Callable[[str], None]) -> Report:
     """Plays the plan; `say` is told what happens."""
     rng = random.Random(plan.seed)
@@ -148,7 +133,7 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Report:
     receiver = Receiver(random.Random(rng.random()))
     async with contextlib.AsyncExitStack() as stack:
         redis = stack.enter_context(valkey_server())
-        receiver_url = await stack.enter_async_context(_receiving(receiver))
+        receiver_url = await stack.enter_async_context(receiving(receiver.take, "/outcomes"))
         fleet = Fleet(folder, redis, apis=plan.apis, workers=plan.workers)
         fleet.config_file.write_text(_configuration(redis.url, fleet.sandbox_url, receiver_url))
         session = await stack.enter_async_context(

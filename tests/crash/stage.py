@@ -9,7 +9,6 @@ from hashlib import sha256
 from pathlib import Path
 
 import httpx
-from aiohttp import web
 
 from app.config import Config, parse_config
 from app.sandbox.main import SandboxSettings, sandbox_server
@@ -17,7 +16,7 @@ from app.store.lua import script, script_names
 from app.store.opening import open_database
 from tests.crash.processes import Nursery
 from tests.crash.scene import API_KEY, Scene
-from tests.servers import ValkeyServer, valkey_server
+from tests.servers import ValkeyServer, receiving, valkey_server
 from tests.workers.rig import Receiver, Rig, relay_toml
 
 _SECTIONS = {
@@ -78,14 +77,8 @@ async def stage(call_time_s: float = 0.3) -> AsyncIterator[Stage]:
     """A stage with servers of its own."""
     async with contextlib.AsyncExitStack() as stack:
         receiver = Receiver()
-        application = web.Application()
-        application.router.add_post("/{client}", receiver.take)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
+        receiver_url = await stack.enter_async_context(receiving(receiver.take))
         settings = SandboxSettings(call_time=timedelta(seconds=call_time_s))
         provider_url = await stack.enter_async_context(sandbox_server(settings))
         redis = stack.enter_context(valkey_server())
-        yield Stage(redis, provider_url, receiver, f"http://{host}:{port}")
+        yield Stage(redis, provider_url, receiver, receiver_url)

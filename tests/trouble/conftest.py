@@ -9,10 +9,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from aiohttp import web
 
 from app.sandbox.main import SandboxSettings, sandbox_server
-from tests.servers import valkey_server
+from tests.servers import receiving, valkey_server
 from tests.trouble.stage import Stage
 from tests.workers.rig import Receiver
 
@@ -26,20 +25,14 @@ async def set_stage(tmp_path: Path) -> AsyncIterator[SetStage]:
 
         async def make(**lines: str) -> Stage:
             receiver = Receiver()
-            app = web.Application()
-            app.router.add_post("/{client}", receiver.take)
-            runner = web.AppRunner(app)
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            host, port = runner.addresses[0][:2]
+            receiver_url = await stack.enter_async_context(receiving(receiver.take))
             url = await stack.enter_async_context(
                 sandbox_server(SandboxSettings(call_time=timedelta(seconds=0.4)))
             )
             sandbox = await stack.enter_async_context(httpx.AsyncClient(base_url=url, trust_env=False))
             stage = Stage(tmp_path, stack.enter_context(valkey_server()), sandbox, receiver)
             stack.push_async_callback(stage.stop)
-            stage.configure(f"http://{host}:{port}", **lines)
+            stage.configure(receiver_url, **lines)
             return stage
 
         yield make

@@ -10,12 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
-from aiohttp import web
 
 from app.config import parse_config
 from app.sandbox.main import SandboxSettings, sandbox_server
 from app.store.opening import open_database
-from tests.servers import valkey_server
+from tests.servers import receiving, valkey_server
 from tests.workers.rig import Receiver, Rig, relay_toml
 
 MakeRig = Callable[..., Awaitable[Rig]]
@@ -42,19 +41,11 @@ async def rigs(redis_url: str, folder: Path) -> AsyncIterator[MakeRig]:
 
         async def make(*, call_time_s: float = 0.4, worker: bool = True, **more: Any) -> Rig:
             receiver = Receiver()
-            app = web.Application()
-            app.router.add_post("/{client}", receiver.take)
-            runner = web.AppRunner(app)
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            host, port = runner.addresses[0][:2]
+            receiver_url = await stack.enter_async_context(receiving(receiver.take))
             url = await stack.enter_async_context(
                 sandbox_server(SandboxSettings(call_time=timedelta(seconds=call_time_s)))
             )
-            text = relay_toml(
-                redis_url, url, f"http://{host}:{port}", {k.replace("_", "-"): v for k, v in more.items()}
-            )
+            text = relay_toml(redis_url, url, receiver_url, {k.replace("_", "-"): v for k, v in more.items()})
             file = folder / "relay.toml"
             file.write_text(text)
             config = parse_config(text, file="relay.toml", env={})

@@ -13,7 +13,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpx
-from aiohttp import web
 
 from app.config import parse_config
 from app.message import MessageId
@@ -21,6 +20,7 @@ from app.sandbox.main import CampaignSeed, SandboxSettings, sandbox_server
 from app.sandbox.phone_number import read_national
 from app.store.messages import MessageDetail
 from app.store.opening import open_database
+from tests.servers import receiving
 from tests.workers.rig import NOTICE, OTP, Receiver, Rig, relay_toml
 
 
@@ -36,18 +36,12 @@ async def many_campaigns(
     """`campaigns`: each one's lines of the configuration; `timeout_s`: the account's. No worker runs yet."""
     async with AsyncExitStack() as stack:
         receiver = Receiver()
-        app = web.Application()
-        app.router.add_post("/{client}", receiver.take)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
+        receiver_url = await stack.enter_async_context(receiving(receiver.take))
         seeds = [CampaignSeed(campaign_id=name, name=name, kind="voice_otp") for name in campaigns]
         seeds += [CampaignSeed(campaign_id=name, name=name, kind="voice_otp") for name in (OTP, NOTICE)]
         settings = SandboxSettings(call_time=timedelta(seconds=call_time_s), campaigns=tuple(seeds))
         url = await stack.enter_async_context(sandbox_server(settings))
-        text = relay_toml(redis_url, url, f"http://{host}:{port}")
+        text = relay_toml(redis_url, url, receiver_url)
         text = text.replace('"sandbox-secret"\ntimeout = "2s"', f'"sandbox-secret"\ntimeout = "{timeout_s}s"')
         names = ", ".join(f'"{name}"' for name in ("login-otp", "order-notice", *campaigns))
         text = text.replace('campaigns = ["login-otp", "order-notice"]', f"campaigns = [{names}]")
