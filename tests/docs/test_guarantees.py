@@ -1,4 +1,4 @@
-"""Each guarantee names tests that exist."""
+"""Each guarantee and each defence names tests that exist."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ import pytest
 
 from tests.docs.pages import ROOT
 
-_NAMED = re.findall(
-    r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+_PAGES = ("guarantees.md", "security.md")
+_NAMED = sorted(
+    {
+        named
+        for page in _PAGES
+        for named in re.findall(
+            r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / page).read_text(encoding="utf-8")
+        )
+    }
 )
 
 
