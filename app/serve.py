@@ -14,13 +14,13 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
 import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.http_protocol import IDLE_S, BoundedProtocol, open_files_allowed
 from app.main import create_app
 from app.store.faults import StoreUnavailableError, StoreUnfitError
 from app.store.opening import open_database
@@ -76,8 +76,9 @@ class _Server(uvicorn.Server):
             if self.server_state.total_requests != answered:
                 answered, since = self.server_state.total_requests, now()
 
-    def _protocol(self) -> HttpToolsProtocol:
-        return HttpToolsProtocol(self.config, self.server_state, self.lifespan.state)
+    def _protocol(self) -> asyncio.Protocol:
+        make = cast("type[BoundedProtocol]", self.config.http_protocol_class)
+        return make(self.config, self.server_state, self.lifespan.state)
 
     def _close_after_next_answer(self) -> None:
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
@@ -119,7 +120,7 @@ def run_api(config: Config, host: str, port: int, announce: Callable[[str], None
     server = _Server(
         uvicorn.Config(
             app,
-            http=HttpToolsProtocol,
+            http=BoundedProtocol.bounded_by(open_files_allowed()),
             ws="none",
             lifespan="on",
             access_log=False,
@@ -128,7 +129,7 @@ def run_api(config: Config, host: str, port: int, announce: Callable[[str], None
             log_level="error",
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
-            timeout_keep_alive=75,
+            timeout_keep_alive=IDLE_S,
         ),
         stop_taking=lambda: app.state.parts.stop_taking(),
     )

@@ -71,6 +71,18 @@ NO_CALLBACK = _kind(
     "No callback to replay",
     "The event's message names no callback URL, so there is nowhere to send it.",
 )
+REQUEST_TOO_SLOW = _kind(
+    "request-too-slow",
+    HTTPStatus.REQUEST_TIMEOUT,
+    "Request too slow",
+    "The request took too long to arrive: its head may take 10 seconds, its body 30.",
+)
+HEAD_TOO_LARGE = _kind(
+    "head-too-large",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "Request head too large",
+    "Request line and headers may have 32 KiB together, and there may be 100 headers.",
+)
 BODY_TOO_LARGE = _kind(
     "body-too-large",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -130,6 +142,8 @@ KINDS: tuple[Kind, ...] = (
     METHOD_NOT_ALLOWED,
     NOT_CANCELLABLE,
     NO_CALLBACK,
+    REQUEST_TOO_SLOW,
+    HEAD_TOO_LARGE,
     BODY_TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     INVALID_REQUEST,
