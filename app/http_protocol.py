@@ -7,15 +7,28 @@ head, a body and an answer, and how many connections are kept. Never looks into 
 from __future__ import annotations
 
 import asyncio
+import re
 import resource
-from typing import TYPE_CHECKING, Any, NoReturn
+import sys
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
+from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from app.api.problems import BAD_REQUEST, HEAD_TOO_LARGE, MEDIA_TYPE, REQUEST_TOO_SLOW, Problem
+from app.api.problems import (
+    BAD_REQUEST,
+    BODY_TOO_LARGE,
+    HEAD_TOO_LARGE,
+    MEDIA_TYPE,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    REQUEST_TOO_SLOW,
+    Problem,
+)
 
 if TYPE_CHECKING:
     from uvicorn import Config
+    from uvicorn._types import ASGI3Application
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
     from uvicorn.server import ServerState
 
@@ -24,10 +37,25 @@ HEAD_S, BODY_S, ANSWER_S = 10.0, 30.0, 30.0
 IDLE_S = 75
 """A connection may rest so long before its first request, and between two."""
 HEAD_MOST_BYTES, HEADERS_MOST = 32 * 1024, 100
+_BODY_MOST_WIRE_BYTES = 16 * 1024 * 1024
+"""Of a body with all that chunks and trailers add to it. What a route takes is far less, and the route's to bound."""
 CONNECTIONS_MOST = 20_000
 """Past it, each new connection closes the one that has been without a request for longest."""
 _FILES_KEPT = 256
 """Of the open files that the process may have, those that are not for callers: Redis, logs, the library's own."""
+_HIDDEN_SLASH = re.compile(rb"[^?]*%(2f|5c)", re.IGNORECASE)
+"""A slash that a proxy may not see: no path here has one in its words."""
+
+
+class _Dropped(list[tuple[bytes, bytes]]):
+    """Takes in nothing."""
+
+    def append(self, _: tuple[bytes, bytes]) -> None:
+        pass
+
+
+_NO_TRAILERS = _Dropped()
+"""Where the library would add trailers to the headers that a route reads."""
 
 
 def open_files_allowed() -> int:
@@ -57,11 +85,13 @@ class BoundedProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._reading_s = 0.0
-        """How long what is being read may take; 0: nothing is."""
+        self._reads: Literal["nothing", "head", "body"] = "nothing"
         self._clock: asyncio.TimerHandle | None = None
         self._answer_clock: asyncio.TimerHandle | None = None
+        self._running: RequestResponseCycle | None = None
+        """What is being answered; the library's own `cycle` is what was read last."""
         self._unread = 0
+        self._fed = self._again = b""
         self._refusal = Problem(BAD_REQUEST)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -70,10 +100,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.connections) > self.connections_most and self._waiting:
             longest = next(iter(self._waiting))
             del self._waiting[longest]
-            longest.transport.abort()
+            longest._cut_off()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._leave_unanswered()
+        self.pipeline.clear()
         self._waiting.pop(self, None)
         self._unset_keepalive_if_required()
         self._stop_clock()
@@ -82,36 +114,50 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unread += len(data)
-        super().data_received(data)
+        while data:
+            self._fed, self._again = data, b""
+            super().data_received(data)
+            data = self._again
         if self.transport.is_closing():
             return
-        if self._reading_s == HEAD_S and self._unread > HEAD_MOST_BYTES:
-            self._refuse(Problem(HEAD_TOO_LARGE))
-        elif self._reading_s and self._clock is None:
-            self._clock = self.loop.call_later(self._reading_s, self._too_slow)
-        elif not self._reading_s and self.timeout_keep_alive_task is None and not self._under_way():
-            self._rest()  # empty lines, which begin no request
+        if self._reads == "nothing":
+            if self.timeout_keep_alive_task is None and not self._under_way():
+                self._rest()  # empty lines, which begin no request
+        elif self._unread > (HEAD_MOST_BYTES if self._reads == "head" else _BODY_MOST_WIRE_BYTES):
+            self._refuse(Problem(HEAD_TOO_LARGE if self._reads == "head" else BODY_TOO_LARGE))
+        elif self._clock is None:
+            self._clock = self.loop.call_later(HEAD_S if self._reads == "head" else BODY_S, self._too_slow)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._reading_s = HEAD_S
+        self._reads = "head"
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                self._break_off(Problem(METHOD_NOT_ALLOWED))
+            return  # and comes again without it
         self._stop_clock()
         self._check_head()
         self._waiting.pop(self, None)
-        self._reading_s, self._unread = BODY_S, 0
+        self._reads, self._unread = "body", 0
         super().on_headers_complete()
+        self.headers = _NO_TRAILERS
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         super().on_message_complete()
         self._stop_clock()
-        self._reading_s, self._unread = 0.0, 0
+        self._reads, self._unread = "nothing", 0
 
     def _check_head(self) -> None:
+        version = self.parser.get_http_version()
         hosts = [value for name, value in self.headers if name == b"host"]
-        if len(hosts) != 1 and not (len(hosts) == 0 and self.parser.get_http_version() == "1.0"):
-            self._break_off(Problem(BAD_REQUEST, "Expected one Host header."))
+        if version not in ("1.0", "1.1") or len(hosts) > 1 or (not hosts and version == "1.1"):
+            self._break_off(Problem(BAD_REQUEST, "Expected HTTP/1.1 or HTTP/1.0, with one Host header."))
+        if b"%" in self.url and _HIDDEN_SLASH.match(self.url):
+            self._break_off(Problem(NOT_FOUND))
         if len(self.headers) > HEADERS_MOST:
             self._break_off(Problem(HEAD_TOO_LARGE))
         if self._unread > HEAD_MOST_BYTES:  # a bound from above: a body may be in it
@@ -138,15 +184,30 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         if self.transport.get_write_buffer_size():
-            self.transport.abort()
+            self._cut_off()
         super().timeout_keep_alive_handler()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """No upgrade is offered, so it is ignored, as HTTP allows; the parser would lose the body after it."""
+        upgrade = sys.exception()
+        offset: int = upgrade.args[0] if isinstance(upgrade, HttpParserUpgrade) else len(self._fed)
+        kept = [line for line in self.headers if line[0] != b"upgrade"]
+        lines = [
+            self.parser.get_method() + b" " + self.url + b" HTTP/1.1",
+            *(b": ".join(line) for line in kept),
+        ]
+        self._again = b"\r\n".join([*lines, b"", self._fed[offset:]])
+        self.parser = HttpRequestParser(self)
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(self._refusal)
 
     def _under_way(self) -> bool:
-        cycle: RequestResponseCycle | None = self.cycle  # None until the first head was read
-        return cycle is not None and not cycle.response_complete
+        return self._running is not None and not self._running.response_complete
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _rest(self) -> None:
         self._waiting.setdefault(self)
@@ -162,7 +223,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _watch_answer(self) -> None:
         if self._answer_clock is None and self.transport.get_write_buffer_size():
-            self._answer_clock = self.loop.call_later(ANSWER_S, self.transport.abort)
+            self._answer_clock = self.loop.call_later(ANSWER_S, self._cut_off)
 
     def _too_slow(self) -> None:
         self._clock = None
@@ -174,19 +235,31 @@ class BoundedProtocol(HttpToolsProtocol):
         raise problem
 
     def _refuse(self, problem: Problem) -> None:
-        """The last answer of a connection. A request that arrived whole before the fault gets its own, and is it."""
+        """Ends the connection with this answer; or, where requests arrived whole before, with the answer to these."""
         if self.transport.is_closing():
             return
-        if self._under_way():
-            if not self.cycle.more_body:
-                self.cycle.keep_alive = False
-                self.flow.pause_reading()
-                return
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        unanswered = [cycle for cycle, _ in self.pipeline] + [
+            one for one in (self._running,) if one is not None
+        ]
+        whole = [one for one in unanswered if not one.more_body and not one.response_complete]
+        if whole:
+            whole[0].keep_alive = False  # the newest
+            self.flow.pause_reading()
+            return
+        self._leave_unanswered()
         self.transport.write(self._written(problem))
         self.transport.close()
         self._watch_answer()
+
+    def _cut_off(self) -> None:
+        self._leave_unanswered()
+        self.transport.abort()
+
+    def _leave_unanswered(self) -> None:
+        """A route that still answers writes to nobody, and one that reads learns that its caller is gone."""
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def _written(self, problem: Problem) -> bytes:
         body = problem.encoded()

@@ -49,7 +49,9 @@ class Query:
     """The query of a request, read strictly: faults are gathered and told at once."""
 
     def __init__(self, request: ApiRequest, *known: str) -> None:
-        self._values = {name: request.query_params.getall(name) for name in request.query_params}
+        self._values: dict[str, list[str]] = {}
+        for name, value in request.query_params.multi_items():
+            self._values.setdefault(name, []).append(value)
         self._faults = [
             FieldFault("", f"unknown query parameter; expected one of {', '.join(known)}")
             for name in self._values
