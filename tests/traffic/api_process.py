@@ -25,8 +25,9 @@ file, short_s, files = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
 for name in ("HEAD_S", "BODY_S", "ANSWER_S"):
     setattr(http_protocol, name, short_s)
 http_protocol.IDLE_S = 2 * short_s
-soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 1024), min(files or hard, hard)))
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+hard = min(files or hard, hard)
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
 from app.config import load_config
 from app.serve import run_api
 sys.exit(run_api(load_config(pathlib.Path(file)), "127.0.0.1", 0, lambda url: print(url, flush=True)))
