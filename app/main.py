@@ -23,6 +23,7 @@ from app.api.errors import problem_response
 from app.api.health import livez, metrics, readyz
 from app.api.messages import cancel_message, list_messages, send_message, show_message
 from app.api.parts import ApiParts
+from app.api.preflight import refusing_options
 from app.config import ConfigError, load_config
 from app.telemetry.logs import configure_logging
 from app.telemetry.metrics import Metrics
@@ -52,7 +53,7 @@ def create_app(config: Config) -> Litestar:
             await parts.close()
 
     return Litestar(
-        route_handlers=ROUTES,
+        route_handlers=[*refusing_options(ROUTES), *ROUTES],
         lifespan=[lifespan],
         exception_handlers={Exception: problem_response},
         openapi_config=None,

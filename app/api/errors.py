@@ -66,7 +66,10 @@ def _of_litestar(error: Exception) -> Problem | None:
     if not isinstance(error, HTTPException):
         return None
     if isinstance(error, MethodNotAllowedException):
-        return Problem(METHOD_NOT_ALLOWED, headers=dict(error.headers or {}))
+        allowed = (error.headers or {}).get("Allow", "").split(", ")
+        return Problem(
+            METHOD_NOT_ALLOWED, headers={"allow": ", ".join(name for name in allowed if name != "OPTIONS")}
+        )
     match error.status_code:
         case 404:
             return Problem(NOT_FOUND)
