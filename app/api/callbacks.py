@@ -84,7 +84,8 @@ async def list_callbacks(request: ApiRequest) -> JsonAnswer:
     caller, store = caller_of(request), parts_of(request).store
     query = Query(request, "state", "limit", "cursor")
     limit, cursor = query.number("limit", 1, 100, 20), query.text("cursor")
-    state = _STATES.get(query.text("state") or "dead")
+    written = query.text("state")
+    state = CallbackState.DEAD if written is None else _STATES.get(written)
     if state is None:
         query.fault("state", f"expected one of {', '.join(_STATES)}")
     query.check()
