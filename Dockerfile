@@ -1,6 +1,6 @@
-# One image for the API and the workers. A release pins its base:
-#   docker build --build-arg PYTHON_IMAGE=python:3.12-slim-bookworm@sha256:<digest> --build-arg VERSION=0.1.0 .
-ARG PYTHON_IMAGE=python:3.12-slim-bookworm
+# One image for the API and the workers. The base is pinned by the digest of its index, for every platform; a newer one:
+#   docker buildx imagetools inspect python:3.12-slim-bookworm
+ARG PYTHON_IMAGE=python:3.12.15-slim-bookworm@sha256:34386ef0cb081344d7ec1c103ba398e6e9f64e9ab3a1509accc92a4e24a07258
 
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1

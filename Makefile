@@ -5,13 +5,13 @@ UV ?= uv
 BIN := .venv/bin
 
 # One set-up a run of make, whatever is asked for, so that `make -j check test` does not make it twice.
-NEEDS_TOOLS := $(filter check format test coverage,$(MAKECMDGOALS))
+NEEDS_TOOLS := $(filter check format test coverage sbom,$(MAKECMDGOALS))
 EXTRA ?= $(if $(NEEDS_TOOLS),test,dev)
 LOCK := $(UV) pip compile --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test coverage check format lock clean
+.PHONY: help run install test coverage check format lock sbom clean
 
 help: ## show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,12 @@ lock: ## make the lock files anew from pyproject.toml (needs uv)
 	@$(LOCK) pyproject.toml --extra dev --constraints requirements/test.txt --output-file requirements/dev.txt
 	@$(LOCK) pyproject.toml --constraints requirements/test.txt --output-file requirements/runtime.txt
 	@$(LOCK) $(ARGS) --group build --constraints requirements/test.txt --output-file requirements/build.txt
+
+sbom: install ## list what the image holds of Python, each with version and hashes: dist/sbom.cdx.json (CycloneDX)
+	@mkdir -p dist
+	@$(BIN)/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml --output-reproducible \
+	  --output-format JSON --output-file dist/sbom.cdx.json
+	@echo "dist/sbom.cdx.json"
 
 clean: ## remove the set-up and every cache; .data stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis reports dist

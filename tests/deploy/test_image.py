@@ -49,6 +49,28 @@ def test_it_runs_as_nobody_in_particular_with_one_entry_point() -> None:
     assert "PYTHONDONTWRITEBYTECODE=1" in RUNTIME.one("ENV").text
 
 
+def test_the_base_is_pinned_by_digest_and_the_same_for_both_stages() -> None:
+    [pinned] = re.findall(r"^ARG PYTHON_IMAGE=(.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+@sha256:[0-9a-f]{64}", pinned)
+    assert {BUILD.image, RUNTIME.image} == {"${PYTHON_IMAGE}"}
+
+
+def test_it_needs_no_shell() -> None:
+    for word in ("ENTRYPOINT", "CMD", "HEALTHCHECK"):
+        assert RUNTIME.one(word).words  # the exec form: a list
+    for role in ("api", "worker"):
+        text = (ROOT / "deploy" / "base" / f"{role}.yaml").read_text()
+        for command in re.findall(r"command: \[(.+?)[,\]]", text):
+            assert command == "python"
+    for file in [*(ROOT / "app").rglob("*.py"), *(ROOT / "workers").rglob("*.py")]:
+        if "dev" not in file.relative_to(ROOT).parts:  # `otp-relay dev` alone starts processes
+            found = re.findall(
+                r"\b(subprocess|os\.(?:system|popen|exec\w*|spawn\w*)|create_subprocess_\w+)\b",
+                file.read_text(),
+            )
+            assert found == [], file
+
+
 def test_it_is_installed_from_the_lock_with_hashes_and_without_the_development_extra() -> None:
     installs = [part for run in BUILD.all("RUN") for part in run.text.split("&&") if " install " in part]
     assert installs

@@ -68,8 +68,13 @@ def _schemathesis(url: str, folder: Path, per_operation: int, seed: int) -> subp
     program = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(_CONFIG), "run"]
     return subprocess.run(
         [*program, f"{url}/openapi.json", *told, "--continue-on-failure", "--no-color"],
-        cwd=ROOT,
-        env={**os.environ, "SCHEMATHESIS_HOOKS": "tests.schema.hooks", "RELAY_ADMIN_KEY": KEYS["admin"]},
+        cwd=folder,  # where it leaves what it found
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "SCHEMATHESIS_HOOKS": "tests.schema.hooks",
+            "RELAY_ADMIN_KEY": KEYS["admin"],
+        },
         capture_output=True,
         text=True,
         timeout=_DEADLINE_S,
