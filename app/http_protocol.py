@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import resource
 import sys
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
@@ -56,13 +55,6 @@ class _Dropped(list[tuple[bytes, bytes]]):
 
 _NO_TRAILERS = _Dropped()
 """Where the library would add trailers to the headers that a route reads."""
-
-
-def open_files_allowed() -> int:
-    """Raises the limit of open files to all that the process may have, and gives it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
 
 
 class BoundedProtocol(HttpToolsProtocol):

@@ -20,8 +20,9 @@ import structlog
 import uvicorn
 import uvloop
 
-from app.http_protocol import IDLE_S, BoundedProtocol, open_files_allowed
+from app.http_protocol import IDLE_S, BoundedProtocol
 from app.main import create_app
+from app.open_files import open_files_allowed
 from app.store.faults import StoreUnavailableError, StoreUnfitError
 from app.store.opening import open_database
 from app.telemetry.logs import configure_logging

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 from aiohttp import web
 
+from app.open_files import open_files_allowed
 from app.store.faults import StoreError
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _ASK_S = 2.0
+IDLE_S = 75.0
+"""A connection may rest so long, and a head take so long to arrive."""
 
 
 async def serve_probes(parts: Parts, crew: Crew) -> web.AppRunner | None:
@@ -25,11 +29,13 @@ async def serve_probes(parts: Parts, crew: Crew) -> web.AppRunner | None:
     port = parts.config.worker.port
     if port == 0:
         return None
+    open_files_allowed()  # so that who floods this port takes none from the provider's connections
     app = web.Application()
+    app.on_response_prepare.append(_tell_nothing_of_the_server)
     app.router.add_get("/livez", _livez)
-    app.router.add_get("/readyz", lambda _: _readyz(parts, crew))
-    app.router.add_get("/metrics", lambda _: _metrics(parts))
-    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    app.router.add_get("/readyz", partial(_readyz, parts, crew))
+    app.router.add_get("/metrics", partial(_metrics, parts))
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=IDLE_S)
     await runner.setup()
     try:
         await web.TCPSite(runner, "0.0.0.0", port).start()  # noqa: S104  probes come from outside the pod
@@ -40,11 +46,16 @@ async def serve_probes(parts: Parts, crew: Crew) -> web.AppRunner | None:
     return runner
 
 
+async def _tell_nothing_of_the_server(_: web.Request, answer: web.StreamResponse) -> None:
+    answer.headers.popall("Server", None)
+    answer.headers["x-content-type-options"] = "nosniff"
+
+
 async def _livez(_: web.Request) -> web.Response:
     return _json({"status": "alive"})
 
 
-async def _readyz(parts: Parts, crew: Crew) -> web.Response:
+async def _readyz(parts: Parts, crew: Crew, _: web.Request) -> web.Response:
     if crew.stopping.is_set():
         return _json({"status": "stopping"}, status=503)
     try:
@@ -56,7 +67,7 @@ async def _readyz(parts: Parts, crew: Crew) -> web.Response:
     return _json({"status": "ready", "redis": "ok", "locked_accounts": accounts})
 
 
-async def _metrics(parts: Parts) -> web.Response:
+async def _metrics(parts: Parts, _: web.Request) -> web.Response:
     body, content_type = parts.metrics.render()
     return web.Response(body=body, headers={"content-type": content_type})
 

@@ -85,7 +85,7 @@ async def metrics(request: ApiRequest) -> Response[bytes]:
     except (StoreError, TimeoutError):
         parts.metrics.redis_errors.labels(operation="metrics").inc()
     body, content_type = parts.metrics.render()
-    return Response(body, headers={"content-type": content_type})
+    return Response(body, headers={"content-type": content_type, "x-content-type-options": "nosniff"})
 
 
 async def _gauge_queues(parts: ApiParts) -> None:
