@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -111,6 +112,18 @@ def test_a_caller_that_takes_no_answer_holds_nothing_for_long(
         while relay.open_files() > before:
             assert time.monotonic() - began < CUT_OFF_WITHIN_S, "the connection is still held"
             time.sleep(0.02)
+
+
+def test_a_caller_that_leaves_in_the_middle_of_its_answers_is_no_fault_of_ours(relay: ApiProcess) -> None:
+    """The log of the process is looked at after each test."""
+    with socket.socket() as connection:
+        connection.setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )  # it resets at its end
+        connection.connect(("127.0.0.1", relay.port))
+        connection.sendall(head("GET", LARGE, closing=False) * 20)
+        connection.recv(65536)
+        time.sleep(SHORT_S / 4)
 
 
 def test_a_caller_that_takes_its_answer_in_time_gets_all_of_it(relay: ApiProcess) -> None:
