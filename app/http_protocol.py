@@ -137,17 +137,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self.headers = _NO_TRAILERS
 
     def on_message_complete(self) -> None:
-        if self.parser.should_upgrade():
+        if self._reads == "head":  # that of an upgrade
             return
         super().on_message_complete()
         self._stop_clock()
         self._reads, self._unread = "nothing", 0
 
     def _check_head(self) -> None:
-        version = self.parser.get_http_version()
         hosts = [value for name, value in self.headers if name == b"host"]
-        if version not in ("1.0", "1.1") or len(hosts) > 1 or (not hosts and version == "1.1"):
-            self._break_off(Problem(BAD_REQUEST, "Expected HTTP/1.1 or HTTP/1.0, with one Host header."))
+        if len(hosts) != 1 and (hosts or self.parser.get_http_version() != "1.0"):
+            self._break_off(Problem(BAD_REQUEST, "Expected one Host header."))
         if b"%" in self.url and _HIDDEN_SLASH.match(self.url):
             self._break_off(Problem(NOT_FOUND))
         if len(self.headers) > HEADERS_MOST:

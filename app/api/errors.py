@@ -66,10 +66,8 @@ def _of_litestar(error: Exception) -> Problem | None:
     if not isinstance(error, HTTPException):
         return None
     if isinstance(error, MethodNotAllowedException):
-        allowed = (error.headers or {}).get("Allow", "").split(", ")
-        return Problem(
-            METHOD_NOT_ALLOWED, headers={"allow": ", ".join(name for name in allowed if name != "OPTIONS")}
-        )
+        allowed = sorted({*(error.headers or {}).get("allow", "").split(", ")} - {"OPTIONS"})
+        return Problem(METHOD_NOT_ALLOWED, headers={"allow": ", ".join(allowed)})
     match error.status_code:
         case 404:
             return Problem(NOT_FOUND)

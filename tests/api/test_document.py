@@ -84,7 +84,7 @@ async def test_the_page_of_the_document_loads_nothing_from_elsewhere(api: Api) -
     page = await api.ask("GET", "/docs", of=None)
     assert page.status_code == 200
     assert "//" not in page.text
-    assert page.headers["content-security-policy"].startswith("default-src 'self'")
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert len(loaded) == 4
     for path in loaded:

@@ -171,7 +171,7 @@ METHODS = (
     Odd("method: HEAD", head("HEAD", "/livez"), (405,)),
     Odd("version: 0.9", b"GET /livez\r\n\r\n", (400, CLOSED)),
     Odd("version: 1.0", b"GET /livez HTTP/1.0\r\n\r\n", (200,)),
-    Odd("version: 2.0", b"GET /livez HTTP/2.0\r\nHost: relay\r\n\r\n", (400, CLOSED)),
+    Odd("version: 2.0", b"GET /livez HTTP/2.0\r\nHost: relay\r\nConnection: close\r\n\r\n", (200, 400)),
     Odd("version: 9.9", b"GET /livez HTTP/9.9\r\nHost: relay\r\n\r\n", (400,)),
     Odd("version: the preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9), (400,)),
     Odd("version: a TLS greeting", bytes.fromhex("16030100a5010000a10303") + bytes(170), (400,)),
