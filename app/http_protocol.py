@@ -110,6 +110,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._fed, self._again = data, b""
             super().data_received(data)
             data = self._again
+        self._fed = b""  # a connection at rest keeps nothing of what came
         if self.transport.is_closing():
             return
         if self._reads == "nothing":

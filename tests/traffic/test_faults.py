@@ -16,7 +16,6 @@ INNER = ("Traceback", ".py", "Error(", "line ", "redis.", "asyncio", "127.0.0.1"
 ASKED = (("POST", "/v1/messages"), ("GET", "/v1/messages/msg_1"), ("GET", "/v1/events"), ("GET", "/readyz"))
 NONSENSE = {
     "a number": b":5\r\n",
-    "nothing": b"$-1\r\n",
     "an error": b"-NONSENSE of the inside\r\n",
     "not Redis": b"HTTP/1.1 400 NONSENSE\r\n\r\n",
 }
