@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from app.store.batches import Batch
+from app.store.batches import Batch, CeilingReached
 from app.store.wakeups import PUSH, WakeUps
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ class Drain:
         """Until the crew stops."""
         while not self._crew.stopping.is_set():
             found = await self._batches.lease(self._campaign, self._account)
+            if isinstance(found, CeilingReached):
+                self._warn(found)
+                continue
             if isinstance(found, Batch):
                 if not found.probe:
                     self._say(None)
@@ -61,6 +64,18 @@ class Drain:
             raise
         finally:
             self.woken.set()
+
+    def _warn(self, reached: CeilingReached) -> None:
+        """One worker says it once, until much less is used again."""
+        of = {
+            "campaign": self._campaign.name,
+            "used": reached.used,
+            "max_per_hour": self._campaign.max_per_hour,
+        }
+        if reached.percent < 100:
+            log.warning("ceiling near, raise max_per_hour if this is wanted traffic", **of)
+        else:
+            log.warning("ceiling reached, nothing more goes until the hour frees some", **of)
 
     def _say(self, held: str | None) -> None:
         if held != self._held and held is not None:
