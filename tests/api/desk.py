@@ -17,7 +17,7 @@ from app.config import Config, parse_config
 from app.main import create_app
 from app.message import CallbackState
 from app.sandbox.serve import serving
-from app.store.batches import Batch, Batches, Nothing
+from app.store.batches import Batches
 from app.store.connection import Client, connect_raw
 from app.store.database import Database
 from app.store.events import DueEvent, Events
@@ -206,7 +206,7 @@ class Api(Caller):
             assert await self.events.settle(event, verdict, status=500, error="said no", retry_in_ms=0)
         return due
 
-    async def lease(self, campaign: str) -> Batch | Nothing:
+    async def lease(self, campaign: str) -> object:
         """Puts what is queued into a batch, so that it is on its way."""
         await asyncio.sleep(0.01)  # longer than the campaign lingers
         settings = self.config.campaigns[campaign]

@@ -21,8 +21,8 @@ local function calls_of_hour(campaign)
     else
       if at > minute + LATEST_MINUTES then
         at = minute + LATEST_MINUTES
-        redis.call('HDEL', key, flat[i])
         redis.call('HINCRBY', key, at, calls)
+        redis.call('HDEL', key, flat[i])
       end
       used, oldest = used + calls, math.min(oldest, at)
     end
