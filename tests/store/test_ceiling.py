@@ -45,6 +45,8 @@ async def _called(desk: Desk, campaign: CampaignConfig) -> list[Batch]:
 async def _news(desk: Desk, campaign: CampaignConfig) -> int | None:
     """What the next lease tells of the ceiling, in percent."""
     found = await desk.batches.lease(campaign, ACCOUNT)
+    if isinstance(found, Batch):
+        await desk.batches.settle(found, "requeue", "0")
     return found.percent if isinstance(found, CeilingReached) else None
 
 
