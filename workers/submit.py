@@ -52,7 +52,8 @@ class Drain:
                     self._say(None)
                 self._crew.start(f"import {found.batch_id}", self._carry(found))
                 continue
-            self._say(found.held)
+            if found.held != "ceiling":  # which is told of by itself, and comes and goes with each minute
+                self._say(found.held)
             wait_s = _IDLE_S if found.wait_ms is None else min(found.wait_ms / 1000, _IDLE_S)
             await self._crew.wait_for(self.woken, wait_s)
 

@@ -90,6 +90,7 @@ class Query:
         written = self.text(name)
         if written is not None and written not in known:
             self.fault(name, f"expected a {name} of the configuration")
+            return []
         return list(known) if written is None else [written]
 
     def choice(self, name: str, words: type[Word], among: Collection[str] | None = None) -> Word | None:

@@ -254,17 +254,33 @@ async def test_four_fifths_and_the_whole_are_told_once_each_over_all_workers_unt
     assert [await _news(desk, FUSED) for _ in range(2)] == [100, None]
 
 
-async def test_a_ceiling_that_wavers_by_a_call_is_not_told_of_each_time(desk: SteppedDesk) -> None:
-    await _queue(desk, 40)
-    for _ in range(10):
-        await _marked(desk, FUSED, 1)
+@pytest.mark.parametrize(("calls", "percent"), ((8, 80), (10, 100)))
+async def test_a_use_that_wavers_by_a_call_is_not_told_of_each_time(
+    desk: SteppedDesk, calls: int, percent: int
+) -> None:
+    await _queue(desk, 30)
+    told = []
+    for _ in range(calls):
+        told += await _marked(desk, FUSED, 1)
         await desk.clock.step(MINUTE_MS)
-    assert await _news(desk, FUSED) == 100
-    for _ in range(55):
+    told += [said for _ in range(2) if (said := await _news(desk, FUSED))]
+    assert told[-1] == percent
+    await desk.clock.step((61 - calls) * MINUTE_MS)
+    for _ in range(8):
+        assert (await desk.campaigns.hour(FUSED.name)).calls == calls - 1
+        assert await _marked(desk, FUSED, 1) == []
+        assert await _news(desk, FUSED) is None
         await desk.clock.step(MINUTE_MS)
-        while not isinstance(found := await desk.batches.lease(FUSED, ACCOUNT), Nothing):
-            assert isinstance(found, Batch), found
-            await desk.batches.mark_sending(found, lease_ms=SENDING_MS)
+
+
+async def test_an_import_that_leaves_at_the_end_of_its_lease_counts_from_then(desk: SteppedDesk) -> None:
+    single = replace(FUSED, max_per_hour=1)
+    await _queue(desk, 2)
+    await desk.clock.step(MINUTE_MS - 1 - desk.clock.now_ms % MINUTE_MS)
+    await desk.sending(single)
+    await desk.clock.step(SENDING_MS + HOUR_MS - 1)
+    assert await _news(desk, single) == 100
+    assert (await desk.no_lease(single)).held == "ceiling"
 
 
 async def test_a_raised_ceiling_lets_go_at_once_and_none_forgets_that_it_held(desk: SteppedDesk) -> None:
