@@ -129,6 +129,8 @@ class Campaigns:
         minute = (now_ms + lease_ms) // 60_000
         hour = self.hours.setdefault(campaign, {})
         hour[minute] = hour.get(minute, 0) + calls
+        if hour[minute] == calls:
+            self.hours[campaign] = self._hour(campaign, now_ms)
         end_ms = (minute + 62) * 60_000
         self.hours_end_ms[campaign] = max(self.hours_end_ms.get(campaign, 0), end_ms)
         return minute

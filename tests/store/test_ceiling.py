@@ -295,6 +295,15 @@ async def test_a_raised_ceiling_lets_go_at_once_and_none_forgets_that_it_held(de
     assert (await desk.campaigns.status(single, ["checkout"])).state == "running"
 
 
+async def test_where_there_is_no_ceiling_no_more_than_the_last_hour_is_kept(desk: SteppedDesk) -> None:
+    free = replace(FUSED, max_per_hour=0)
+    await _queue(desk, 80)
+    for _ in range(80):
+        await _marked(desk, free, 1)
+        await desk.clock.step(MINUTE_MS)
+    assert await desk.db.read("HLEN", desk.db.key("hour", free.name)) <= 62
+
+
 async def test_calls_made_before_there_was_a_ceiling_count_against_it(desk: SteppedDesk) -> None:
     await _queue(desk, 6)
     await _called(desk, replace(FUSED, max_per_hour=0))

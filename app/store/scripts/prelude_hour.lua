@@ -40,10 +40,11 @@ local function calls_claimed(campaign)
   return claimed
 end
 
--- An import is marked: it may leave within `lease_ms`. The minute in which it counts.
+-- An import is marked: it may leave within `lease_ms`. The minute in which it counts. What is over is cleared away by the
+-- first of each minute, for where there is no ceiling nobody else looks.
 local function count_calls(campaign, calls, lease_ms)
   local key, minute = P .. 'hour:' .. campaign, math.floor((NOW + lease_ms) / 60000)
-  redis.call('HINCRBY', key, minute, calls)
+  if redis.call('HINCRBY', key, minute, calls) == calls then calls_of_hour(campaign) end
   at_least(key, (minute + 62) * 60000 - NOW)
   return minute
 end
