@@ -11,7 +11,7 @@ from litestar.params import FromPath
 
 from app.api.admin_fields import REDRIVE_FIELDS, REPLAY_ONE_FIELDS, read_action, read_destination
 from app.api.answers import JsonAnswer, json_answer
-from app.api.callbacks import CALLBACK_STATES, ListedCallback, Queued
+from app.api.callbacks import ListedCallback, Queued
 from app.api.parts import ApiRequest, parts_of
 from app.api.problems import NO_CALLBACK, NOT_FOUND, Problem, invalid
 from app.api.requests import Query, operator_of
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 log = structlog.get_logger()
+
+CALLBACK_STATES = tuple(state.value for state in CallbackState if state is not CallbackState.NONE)
 
 
 class AdminCallback(ListedCallback, frozen=True, kw_only=True):

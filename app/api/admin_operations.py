@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from app.api import problems
 from app.api.admin_actions import ActionList
-from app.api.admin_callbacks import AdminCallbackList
+from app.api.admin_callbacks import CALLBACK_STATES, AdminCallbackList
 from app.api.admin_campaigns import AdminCampaign, AdminCampaignList
 from app.api.admin_examples import ADMIN_MESSAGE_EXAMPLE
 from app.api.admin_fields import CAMPAIGN_ACTION_FIELDS, REDRIVE_FIELDS, REPLAY_ONE_FIELDS
 from app.api.admin_messages import AdminMessageDetail, AdminMessageList
-from app.api.callbacks import CALLBACK_STATES, Queued
+from app.api.callbacks import Queued
 from app.api.examples import CALLBACK_EXAMPLE
 from app.api.operation import Operation, example_of, limits, object_of, path, query
 from app.message import State

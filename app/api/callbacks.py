@@ -20,7 +20,7 @@ from app.message import Callback, CallbackState, Message
 if TYPE_CHECKING:
     from datetime import datetime
 
-CALLBACK_STATES = {state.value: state for state in CallbackState if state is not CallbackState.NONE}
+_STATES = {state.value: state for state in CallbackState if state is not CallbackState.NONE}
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,9 +84,9 @@ async def list_callbacks(request: ApiRequest) -> JsonAnswer:
     caller, store = caller_of(request), parts_of(request).store
     query = Query(request, "state", "limit", "cursor")
     limit, cursor = query.number("limit", 1, 100, 20), query.text("cursor")
-    state = CALLBACK_STATES.get(query.text("state") or "dead")
+    state = _STATES.get(query.text("state") or "dead")
     if state is None:
-        query.fault("state", f"expected one of {', '.join(CALLBACK_STATES)}")
+        query.fault("state", f"expected one of {', '.join(_STATES)}")
     query.check()
     try:
         found, after = await store.events.deliveries(

@@ -27,9 +27,22 @@ from app.intake.fields import BATCH_MOST, MESSAGE_FIELDS, REPLAY_FIELDS
 from app.message import Message
 
 _KEY = header(
-    "Idempotency-Key", "The same key with the same body gives the first answer again, for 24 hours."
+    "Idempotency-Key",
+    "The same key with the same body gives the first answer again, for 24 hours.",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
 )
-_TRACE = header("traceparent", "W3C Trace Context, carried to the callback.")
+_TRACE = header(
+    "traceparent",
+    "W3C Trace Context, carried to the callback. One that is malformed is as none.",
+    {"type": "string"},
+)
+_ANSWER_HEADERS: dict[int, Json] = {
+    401: {"WWW-Authenticate": {"required": True, "schema": {"type": "string", "enum": ["Bearer"]}}},
+    429: {"Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}},
+    503: {"Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}},
+}
+_LOCATION: Json = {"Location": {"required": True, "schema": {"type": "string", "format": "uri-reference"}}}
+_REPLAYED: Json = {"Idempotency-Replayed": {"schema": {"type": "string", "enum": ["true"]}}}
 _BODY_ERRORS = (
     problems.NOT_JSON, problems.BODY_TOO_LARGE, problems.UNSUPPORTED_MEDIA_TYPE, problems.INVALID_REQUEST,
 )  # fmt: skip
@@ -58,12 +71,13 @@ def _operations() -> Sequence[Operation]:
     return (
         Operation(
             method="post", path="/v1/messages", name="sendMessage", says="Send a message", answer=Message, status=202,
+            headers={**_LOCATION, **_REPLAYED},
             parameters=(_KEY, _TRACE), body=one, body_example=example_of(MESSAGE_FIELDS),
             errors=(*taking, problems.OUTCOME_UNKNOWN, problems.CAMPAIGN_DRAINING),
         ),
         Operation(
             method="post", path="/v1/messages/batch", name="sendBatch", says="Send up to 1,000 messages",
-            answer=BatchAnswer, status=202, parameters=(_KEY, _TRACE),
+            answer=BatchAnswer, status=202, parameters=(_KEY, _TRACE), headers=_REPLAYED,
             body=_batch_of(one),
             body_example={"messages": [example_of(MESSAGE_FIELDS)]},
             errors=(*_BODY_ERRORS, problems.IDEMPOTENCY_CONFLICT, problems.OUTCOME_UNKNOWN),
@@ -156,7 +170,7 @@ def openapi() -> bytes:
 
 
 def _described(operation: Operation) -> Json:
-    responses: Json = {str(operation.status): _answer(operation)}
+    responses: Json = {str(operation.status): {**_answer(operation), "headers": operation.headers or {}}}
     if operation.refusal is not None:
         responses["503"] = _answer(operation, operation.refusal)
     kinds = list(operation.errors)
@@ -166,7 +180,7 @@ def _described(operation: Operation) -> Json:
     for kind in kinds:
         by_status.setdefault(kind.status, []).append(kind)
     for status, same in sorted(by_status.items()):
-        responses[str(status)] = _errors(same)
+        responses[str(status)] = {**_errors(same), "headers": _ANSWER_HEADERS.get(status, {})}
     described: Json = {
         "operationId": operation.name,
         "summary": operation.says,

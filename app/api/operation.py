@@ -26,6 +26,7 @@ class Operation:
     body: Json | None = None
     body_example: Json | None = None
     errors: Sequence[Kind] = ()
+    headers: Json | None = None
     public: bool = False
     admin: bool = False
     """Asks for an admin key."""
@@ -44,9 +45,9 @@ def path(name: str, example: str) -> Json:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}, "example": example}
 
 
-def header(name: str, says: str) -> Json:
+def header(name: str, says: str, schema: Json) -> Json:
     """A header of the request."""
-    return {"name": name, "in": "header", "description": says, "schema": {"type": "string", "maxLength": 255}}
+    return {"name": name, "in": "header", "description": says, "schema": schema}
 
 
 def limits(most: int, default: int) -> Json:

@@ -131,7 +131,7 @@ class Campaigns:
         hour[minute] = hour.get(minute, 0) + calls
         if hour[minute] == calls:
             self.hours[campaign] = self._hour(campaign, now_ms)
-        end_ms = (minute + 62) * 60_000
+        end_ms = (minute + 63) * 60_000
         self.hours_end_ms[campaign] = max(self.hours_end_ms.get(campaign, 0), end_ms)
         return minute
 

@@ -45,7 +45,7 @@ end
 local function count_calls(campaign, calls, lease_ms)
   local key, minute = P .. 'hour:' .. campaign, math.floor((NOW + lease_ms) / 60000)
   if redis.call('HINCRBY', key, minute, calls) == calls then calls_of_hour(campaign) end
-  at_least(key, (minute + 62) * 60000 - NOW)
+  at_least(key, (minute + 63) * 60000 - NOW)
   return minute
 end
 
