@@ -95,7 +95,9 @@ async def test_messages_are_found_by_each_state(api: Api) -> None:
         "cancelled": [cancelled], "answered": [answered], "submitted": [submitted], "submitting": [submitting],
         "queued": [parked, queued], "failed": [],
     }  # fmt: skip
-    assert await _ids(api, state="cancelled", client="delivery") == []
+    for state in ("cancelled", "submitted", "submitting"):
+        assert await _ids(api, state=state, client="delivery") == []
+        assert await _ids(api, state=state, campaign="order-notice") == []
 
 
 async def test_lists_have_pages_over_all_clients(api: Api) -> None:
