@@ -15,6 +15,10 @@ from typing import TYPE_CHECKING
 
 from litestar import Litestar
 
+from app.api.admin_actions import list_actions
+from app.api.admin_callbacks import admin_list_callbacks, admin_replay_callback, admin_replay_callbacks
+from app.api.admin_campaigns import admin_list_campaigns, drain_campaign, pause_campaign, resume_campaign
+from app.api.admin_messages import admin_list_messages, admin_show_message
 from app.api.batches import send_batch
 from app.api.callbacks import list_callbacks, list_events, replay_callback, replay_callbacks
 from app.api.campaigns import list_campaigns
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
 ROUTES = [
     send_message, send_batch, show_message, list_messages, cancel_message,
     list_campaigns, list_events, list_callbacks, replay_callback, replay_callbacks,
+    admin_list_campaigns, pause_campaign, drain_campaign, resume_campaign, list_actions,
+    admin_list_messages, admin_show_message, admin_list_callbacks, admin_replay_callback, admin_replay_callbacks,
     livez, readyz, metrics, openapi_document, docs_page, docs_asset,
 ]  # fmt: skip
 

@@ -97,5 +97,7 @@ async def _sweep(ctx: Context) -> None:
         await sweep(ctx["parts"])
 
 
-async def _replay_callbacks(ctx: Context, client: str, since_ms: int, state: str) -> None:
-    await replay_since(ctx["parts"], client, since_ms, state)
+async def _replay_callbacks(
+    ctx: Context, client: str, since_ms: int, state: str, destination: str | None = None
+) -> None:
+    await replay_since(ctx["parts"], client, since_ms, state, destination)

@@ -148,10 +148,14 @@ def _lost(event: DueEvent, when: str) -> None:
     )
 
 
-async def replay_since(parts: Parts, client: str, since_ms: int, state: str) -> int:
+async def replay_since(
+    parts: Parts, client: str, since_ms: int, state: str, destination: str | None = None
+) -> int:
     """Sends the client's events since then again, as far as their delivery is in that state; how many."""
     replayed = 0
-    for event_id in await parts.events.ids_since(client, since_ms, CallbackState(state), most=_MOST_REPLAYED):
+    for event_id in await parts.events.ids_since(
+        client, since_ms, CallbackState(state), most=_MOST_REPLAYED, destination=destination
+    ):
         if await parts.events.replay(client, event_id) == "queued":
             replayed += 1
     log.info("callbacks replayed", client=client, state=state, replayed=replayed)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from app.store.batches import Batch
+from app.store.batches import Batch, CeilingReached
 from app.store.wakeups import PUSH, WakeUps
 
 if TYPE_CHECKING:
@@ -44,12 +44,16 @@ class Drain:
         """Until the crew stops."""
         while not self._crew.stopping.is_set():
             found = await self._batches.lease(self._campaign, self._account)
+            if isinstance(found, CeilingReached):
+                self._warn(found)
+                continue
             if isinstance(found, Batch):
                 if not found.probe:
                     self._say(None)
                 self._crew.start(f"import {found.batch_id}", self._carry(found))
                 continue
-            self._say(found.held)
+            if found.held != "ceiling":  # which is told of by itself, and comes and goes with each minute
+                self._say(found.held)
             wait_s = _IDLE_S if found.wait_ms is None else min(found.wait_ms / 1000, _IDLE_S)
             await self._crew.wait_for(self.woken, wait_s)
 
@@ -61,6 +65,18 @@ class Drain:
             raise
         finally:
             self.woken.set()
+
+    def _warn(self, reached: CeilingReached) -> None:
+        """One worker says it once, until much less is used again."""
+        of = {
+            "campaign": self._campaign.name,
+            "used": reached.used,
+            "max_per_hour": self._campaign.max_per_hour,
+        }
+        if reached.percent < 100:
+            log.warning("ceiling near, raise max_per_hour if this is wanted traffic", **of)
+        else:
+            log.warning("ceiling reached, nothing more goes until the hour frees some", **of)
 
     def _say(self, held: str | None) -> None:
         if held != self._held and held is not None:

@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from app.api.problems import IDEMPOTENCY_CONFLICT, OUTCOME_UNKNOWN, Problem, unavailable
+from app.api.problems import CAMPAIGN_DRAINING, IDEMPOTENCY_CONFLICT, OUTCOME_UNKNOWN, Problem, unavailable
 from app.api.rate_headers import accepted_headers, limited_problem
 from app.intake.faults import BodyFault, CampaignForbidden
 from app.intake.reading import Sent, read_draft
 from app.message import Message, mask_number
 from app.store.faults import OutcomeUnknownError
-from app.store.messages import Accepted, KeyConflict, Limited, Replayed, new_message_id
+from app.store.messages import Accepted, Draining, KeyConflict, Limited, Replayed, new_message_id
 
 if TYPE_CHECKING:
     from app.api.parts import ApiParts
     from app.intake.callers import Caller
 
 log = structlog.get_logger()
+_DRAINED_RETRY_S = 30
+"""An operator decides when it is over: nothing is won by asking more often."""
 _stdlib_log = logging.getLogger(__name__)
 
 
@@ -69,6 +71,8 @@ async def accept_message(parts: ApiParts, caller: Caller, sent: Sent) -> Taken:
             return Taken(result.message, True, {})
         case KeyConflict():
             raise Problem(IDEMPOTENCY_CONFLICT)
+        case Draining():
+            raise Problem(CAMPAIGN_DRAINING, headers={"retry-after": str(_DRAINED_RETRY_S)})
         case Limited():
             raise limited_problem(result)
         case _:

@@ -95,5 +95,8 @@ async def _gauge_queues(parts: ApiParts) -> None:
         parts.metrics.queue_depth.labels(campaign=name).set(status.queued)
         parts.metrics.queue_oldest_seconds.labels(campaign=name).set(max(0, age_ms) / 1000)
         reason = "paused" if status.state == "paused" else status.reason
+        if ceiling := parts.config.campaigns[name].max_per_hour:
+            used = (await parts.store.campaigns.hour(name)).calls / ceiling
+            parts.metrics.campaign_ceiling_used_ratio.labels(campaign=name).set(used)
         for hold in _HOLDS:
             parts.metrics.campaign_held.labels(campaign=name, reason=hold).set(int(hold == reason))

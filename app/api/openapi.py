@@ -7,64 +7,31 @@ their structs, so the document cannot say another thing than the program does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import cast
 
 import msgspec
 
 from app.api import problems
+from app.api.admin_examples import ADMIN_EXAMPLES
+from app.api.admin_operations import admin_operations
 from app.api.answers import DetailedMessage, MessageList, ProblemDocument
 from app.api.batches import BatchAnswer
 from app.api.callbacks import CallbackList, EventList, Queued
 from app.api.campaigns import CampaignList
 from app.api.examples import CALLBACK_EXAMPLE, EXAMPLES, MESSAGE_EXAMPLE, Json
 from app.api.health import Readiness
+from app.api.operation import Operation, example_of, header, limits, object_of, path, query
 from app.api.problems import MEDIA_TYPE, Kind
-from app.intake.fields import BATCH_MOST, MESSAGE_FIELDS, REPLAY_FIELDS, Field
+from app.intake.fields import BATCH_MOST, MESSAGE_FIELDS, REPLAY_FIELDS
 from app.message import Message
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Operation:
-    method: str
-    path: str
-    name: str
-    says: str
-    answer: type | None
-    status: int = 200
-    parameters: Sequence[Json] = ()
-    body: Json | None = None
-    body_example: Json | None = None
-    errors: Sequence[Kind] = ()
-    headers: Json | None = None
-    public: bool = False
-    refusal: Json | None = None
-    """What the answer looks like with 503, where it is the same struct and no problem."""
-
-
-def _query(name: str, says: str, schema: Json | None = None) -> Json:
-    return {"name": name, "in": "query", "description": says, "schema": schema or {"type": "string"}}
-
-
-def _path(name: str, example: str) -> Json:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}, "example": example}
-
-
-def _header(name: str, says: str, schema: Json) -> Json:
-    return {"name": name, "in": "header", "description": says, "schema": schema}
-
-
-def _limits(most: int, default: int) -> Json:
-    return {"type": "integer", "minimum": 1, "maximum": most, "default": default}
-
-
-_KEY = _header(
+_KEY = header(
     "Idempotency-Key",
     "The same key with the same body gives the first answer again, for 24 hours.",
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
 )
-_TRACE = _header(
+_TRACE = header(
     "traceparent",
     "W3C Trace Context, carried to the callback. One that is malformed is as none.",
     {"type": "string"},
@@ -80,16 +47,7 @@ _BODY_ERRORS = (
     problems.NOT_JSON, problems.BODY_TOO_LARGE, problems.UNSUPPORTED_MEDIA_TYPE, problems.INVALID_REQUEST,
 )  # fmt: skip
 _STATES = {"type": "string", "enum": ["pending", "delivered", "dead"], "default": "dead"}
-_ID = _path("message_id", MESSAGE_EXAMPLE["id"])
-
-
-def _object(fields: Sequence[Field]) -> Json:
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "required": [field.name for field in fields if field.required],
-        "properties": {field.name: {**field.schema, "description": field.says} for field in fields},
-    }
+_ID = path("message_id", MESSAGE_EXAMPLE["id"])
 
 
 def _batch_of(one: Json) -> Json:
@@ -102,11 +60,7 @@ def _batch_of(one: Json) -> Json:
     }
 
 
-def _example(fields: Sequence[Field]) -> Json:
-    return {field.name: field.example for field in fields if field.example is not None}
-
-
-def _operations() -> Sequence[_Operation]:
+def _operations() -> Sequence[Operation]:
     one = {"$ref": "#/components/schemas/NewMessage"}
     taking = (
         *_BODY_ERRORS,
@@ -115,79 +69,83 @@ def _operations() -> Sequence[_Operation]:
         problems.RATE_LIMITED,
     )
     return (
-        _Operation(
+        Operation(
             method="post", path="/v1/messages", name="sendMessage", says="Send a message", answer=Message, status=202,
             headers={**_LOCATION, **_REPLAYED},
-            parameters=(_KEY, _TRACE), body=one, body_example=_example(MESSAGE_FIELDS),
-            errors=(*taking, problems.OUTCOME_UNKNOWN),
+            parameters=(_KEY, _TRACE), body=one, body_example=example_of(MESSAGE_FIELDS),
+            errors=(*taking, problems.OUTCOME_UNKNOWN, problems.CAMPAIGN_DRAINING),
         ),
-        _Operation(
+        Operation(
             method="post", path="/v1/messages/batch", name="sendBatch", says="Send up to 1,000 messages",
             answer=BatchAnswer, status=202, parameters=(_KEY, _TRACE), headers=_REPLAYED,
             body=_batch_of(one),
-            body_example={"messages": [_example(MESSAGE_FIELDS)]},
+            body_example={"messages": [example_of(MESSAGE_FIELDS)]},
             errors=(*_BODY_ERRORS, problems.IDEMPOTENCY_CONFLICT, problems.OUTCOME_UNKNOWN),
         ),
-        _Operation(
+        Operation(
             method="get", path="/v1/messages/{message_id}", name="showMessage", says="Show a message with its history",
             answer=DetailedMessage, errors=(problems.NOT_FOUND, problems.INVALID_REQUEST),
-            parameters=(_ID, _query("wait", "Answer when the state is final, or after so many seconds.",
+            parameters=(_ID, query("wait", "Answer when the state is final, or after so many seconds.",
                                     {"type": "integer", "minimum": 0, "maximum": 60, "default": 0})),
         ),
-        _Operation(
+        Operation(
             method="get", path="/v1/messages", name="listMessages",
             says="List messages by reference or number, newest first",
             answer=MessageList, errors=(problems.INVALID_REQUEST,),
-            parameters=(_query("reference", "Either this"), _query("phone_number", "or this."),
-                        _query("limit", "", _limits(100, 20)), _query("cursor", "`next_cursor` of the page before.")),
+            parameters=(query("reference", "Either this"), query("phone_number", "or this."),
+                        query("limit", "", limits(100, 20)), query("cursor", "`next_cursor` of the page before.")),
         ),
-        _Operation(
+        Operation(
             method="delete", path="/v1/messages/{message_id}", name="cancelMessage", says="Cancel a queued message",
             answer=Message, parameters=(_ID,),
             errors=(problems.NOT_FOUND, problems.NOT_CANCELLABLE, problems.OUTCOME_UNKNOWN),
         ),
-        _Operation(
+        Operation(
             method="get", path="/v1/campaigns", name="listCampaigns",
             says="List the campaigns that this client may use",
             answer=CampaignList, errors=(problems.INVALID_REQUEST,),
         ),
-        _Operation(
+        Operation(
             method="get", path="/v1/events", name="listEvents", says="List events in the order they were made",
             answer=EventList, errors=(problems.INVALID_REQUEST,),
-            parameters=(_query("after", "`next_cursor` of the page before."), _query("limit", "", _limits(1000, 100))),
+            parameters=(query("after", "`next_cursor` of the page before."), query("limit", "", limits(1000, 100))),
         ),
-        _Operation(
+        Operation(
             method="get", path="/v1/callbacks", name="listCallbacks", says="List deliveries by state, newest first",
             answer=CallbackList, errors=(problems.INVALID_REQUEST,),
-            parameters=(_query("state", "", _STATES),
-                        _query("limit", "", _limits(100, 20)), _query("cursor", "`next_cursor` of the page before.")),
+            parameters=(query("state", "", _STATES),
+                        query("limit", "", limits(100, 20)), query("cursor", "`next_cursor` of the page before.")),
         ),
-        _Operation(
+        Operation(
             method="post", path="/v1/callbacks/{event_id}/replay", name="replayCallback", says="Send one event again",
-            answer=Queued, status=202, parameters=(_path("event_id", CALLBACK_EXAMPLE["event_id"]),),
+            answer=Queued, status=202, parameters=(path("event_id", CALLBACK_EXAMPLE["event_id"]),),
             errors=(problems.NOT_FOUND, problems.NO_CALLBACK, problems.OUTCOME_UNKNOWN),
         ),
-        _Operation(
+        Operation(
             method="post", path="/v1/callbacks/replay", name="replayCallbacks", says="Send events since a time again",
-            answer=Queued, status=202, body=_object(REPLAY_FIELDS), body_example=_example(REPLAY_FIELDS),
+            answer=Queued, status=202, body=object_of(REPLAY_FIELDS), body_example=example_of(REPLAY_FIELDS),
             errors=_BODY_ERRORS,
         ),
-        _Operation(method="get", path="/livez", name="livez", says="The process answers", answer=None, public=True),
-        _Operation(
+        *admin_operations(),
+        Operation(method="get", path="/livez", name="livez", says="The process answers", answer=None, public=True),
+        Operation(
             method="get", path="/readyz", name="readyz", says="Whether messages can be accepted", answer=Readiness,
             public=True,
             refusal={"status": "not ready", "redis": "cannot be reached: nothing can be accepted", "notes": []},
         ),
-        _Operation(method="get", path="/metrics", name="metrics", says="Prometheus metrics", answer=None, public=True),
+        Operation(method="get", path="/metrics", name="metrics", says="Prometheus metrics", answer=None, public=True),
     )  # fmt: skip
+
+
+_EXAMPLES = {**EXAMPLES, **ADMIN_EXAMPLES}
 
 
 @cache
 def openapi() -> bytes:
     """The document, as JSON."""
-    answers = [*EXAMPLES, ProblemDocument]
+    answers = [*_EXAMPLES, ProblemDocument]
     _, schemas = msgspec.json.schema_components(answers, ref_template="#/components/schemas/{name}")
-    schemas["NewMessage"] = _object(MESSAGE_FIELDS)
+    schemas["NewMessage"] = object_of(MESSAGE_FIELDS)
     paths: dict[str, Json] = {}
     for operation in _operations():
         paths.setdefault(operation.path, {})[operation.method] = _described(operation)
@@ -202,13 +160,16 @@ def openapi() -> bytes:
         "paths": paths,
         "components": {
             "schemas": _nullable(schemas),
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "A client's API key."},
+                "adminKey": {"type": "http", "scheme": "bearer", "description": "An operator's key."},
+            },
         },
     }
     return msgspec.json.encode(document)
 
 
-def _described(operation: _Operation) -> Json:
+def _described(operation: Operation) -> Json:
     responses: Json = {str(operation.status): {**_answer(operation), "headers": operation.headers or {}}}
     if operation.refusal is not None:
         responses["503"] = _answer(operation, operation.refusal)
@@ -228,18 +189,23 @@ def _described(operation: _Operation) -> Json:
     }
     if operation.public:
         described["security"] = []
+    if operation.admin:
+        described |= {"security": [{"adminKey": []}], "tags": ["admin"]}
     if operation.body is not None:
         content = {"schema": operation.body, "example": operation.body_example}
-        described["requestBody"] = {"required": True, "content": {"application/json": content}}
+        described["requestBody"] = {
+            "required": not operation.body_optional,
+            "content": {"application/json": content},
+        }
     return described
 
 
-def _answer(operation: _Operation, example: Json | None = None) -> Json:
+def _answer(operation: Operation, example: Json | None = None) -> Json:
     if operation.answer is None:
         return {"description": operation.says}
     content = {
         "schema": {"$ref": f"#/components/schemas/{operation.answer.__name__}"},
-        "example": example or EXAMPLES[operation.answer],
+        "example": example or _EXAMPLES[operation.answer],
     }
     return {"description": operation.says, "content": {"application/json": content}}
 

@@ -10,6 +10,9 @@ from litestar import Request
 
 from app.api.authentication import Keys
 from app.intake.callers import callers_of
+from app.store.actions import Actions
+from app.store.admin_callbacks import AdminCallbacks
+from app.store.admin_messages import AdminMessages
 from app.store.batch_keys import BatchKeys
 from app.store.campaigns import Campaigns
 from app.store.events import Events
@@ -47,6 +50,9 @@ class Store:
         self.recall = Recall(database)
         self.finals = FinalWatch(database)
         self.batch_keys = BatchKeys(database)
+        self.actions = Actions(database, keep_ms=keep_ms)
+        self.admin_messages = AdminMessages(database)
+        self.admin_callbacks = AdminCallbacks(database)
 
 
 class ApiParts:
@@ -56,7 +62,7 @@ class ApiParts:
         self.config = config
         self.metrics = metrics
         callers = callers_of(config)
-        self.keys = Keys(callers)
+        self.keys = Keys(callers, config.admin.api_keys)
         self.jobs = Jobs(config.redis.queue_url)
         self.stopping = False
         self._store: Store | None = None

@@ -133,6 +133,14 @@ OUTCOME_UNKNOWN = _kind(
     "tells whether it was taken.",
 )
 
+CAMPAIGN_DRAINING = _kind(
+    "campaign-draining",
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "Campaign is drained",
+    "An operator has this campaign drained: it takes no new messages until it is resumed. Nothing was accepted; "
+    "ask again after Retry-After.",
+)
+
 KINDS: tuple[Kind, ...] = (
     NOT_JSON,
     BAD_REQUEST,
@@ -152,6 +160,7 @@ KINDS: tuple[Kind, ...] = (
     INTERNAL_ERROR,
     UNAVAILABLE,
     OUTCOME_UNKNOWN,
+    CAMPAIGN_DRAINING,
 )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeVar
 
 from app.api.parts import parts_of
 from app.api.problems import INVALID_REQUEST, Problem, invalid
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from app.api.parts import ApiRequest
     from app.intake.callers import Caller
 
+Word = TypeVar("Word", bound=StrEnum)
+
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -21,6 +25,11 @@ _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-
 def caller_of(request: ApiRequest) -> Caller:
     """The client that calls. 401 otherwise."""
     return parts_of(request).keys.caller(request.scope["headers"])
+
+
+def operator_of(request: ApiRequest) -> str:
+    """The fingerprint of the admin key that is sent. 401 otherwise, in the words that any wrong key gets."""
+    return parts_of(request).keys.operator(request.scope["headers"])
 
 
 def header(request: ApiRequest, name: bytes) -> str | None:
@@ -77,6 +86,25 @@ class Query:
             return int(written)
         self.fault(name, f"expected a whole number from {least} to {most}")
         return default
+
+    def names(self, name: str, known: Mapping[str, object]) -> list[str]:
+        """The one name that the parameter gives, which must be known; all of them without it."""
+        written = self.text(name)
+        if written is not None and written not in known:
+            self.fault(name, f"expected a {name} of the configuration")
+            return []
+        return list(known) if written is None else [written]
+
+    def choice(self, name: str, words: type[Word], among: Collection[str] | None = None) -> Word | None:
+        """One of the words, or of those `among` them."""
+        written = self.text(name)
+        if written is None:
+            return None
+        known = list(words) if among is None else [one for one in words if one.value in among]
+        if written not in {one.value for one in known}:
+            self.fault(name, f"expected one of {', '.join(one.value for one in known)}")
+            return None
+        return words(written)
 
     def fault(self, name: str, expected: str) -> None:
         """Adds a fault of a parameter."""

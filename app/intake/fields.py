@@ -133,6 +133,11 @@ def read_replay_fields(body: object, faults: Faults) -> dict[str, object]:
     return _read(_REPLAY, body, faults)
 
 
+def read_fields(fields: tuple[Field, ...], body: object, faults: Faults) -> dict[str, object]:
+    """As `read_message_fields`, of a body of those fields."""
+    return _read(_by_name(fields), body, faults)
+
+
 def _read(fields: Mapping[str, Field], body: object, faults: Faults) -> dict[str, object]:
     if not isinstance(body, dict):
         faults.add("", "expected an object")

@@ -70,6 +70,16 @@ class Nothing:
 
 
 @dataclass(frozen=True, slots=True)
+class CeilingReached:
+    """So much of a campaign's hour is used: told to one worker, once, which asks again at once."""
+
+    percent: int
+    """80, or 100: nothing more goes until the hour frees some."""
+    used: int
+    """Calls that count."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """Why a campaign is held, None if it is not; and how many times in a row it was found so."""
 
@@ -116,8 +126,10 @@ class Batches:
         self._db = database
         self._worker = worker
 
-    async def lease(self, campaign: CampaignConfig, account: AccountConfig) -> Batch | Nothing:
-        """The next batch of the campaign, or when to ask again."""
+    async def lease(
+        self, campaign: CampaignConfig, account: AccountConfig
+    ) -> Batch | Nothing | CeilingReached:
+        """The next batch of the campaign, or when to ask again, or what is to be told of its ceiling."""
         batch_id = _new_batch_id()
         reply = await self._db.run(
             "lease",
@@ -139,6 +151,8 @@ class Batches:
         if word == "batch":
             members = tuple(self._member(row) for row in reply[2:])
             return Batch(batch_id, campaign, members, probe=reply[1] == b"1")
+        if word == "ceiling":
+            return CeilingReached(*reply[1:])
         if word == "held":
             return Nothing(max(1, int(reply[2])), held=reply[1].decode())
         return Nothing(max(1, int(reply[1]))) if word == "wait" else Nothing(None)

@@ -54,6 +54,7 @@ class Delivery:
 
     callback: Callback
     message_id: MessageId
+    destination: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,8 @@ class Events:
         flats = await self._db.read_many([("HGETALL", self._db.key("e", one)) for one in ids])
         records = [(one, Record.of_flat(flat)) for one, flat in zip(ids, flats, strict=True) if flat]
         return [
-            Delivery(callback_of(one, record), MessageId(record.text("m") or "")) for one, record in records
+            Delivery(callback_of(one, record), MessageId(record.text("m") or ""), record.text("d"))
+            for one, record in records
         ]
 
     async def replay(self, client: str, event_id: str) -> str:
@@ -142,15 +144,22 @@ class Events:
         return reply.decode()
 
     async def ids_since(
-        self, client: str, since_ms: int, state: CallbackState, *, most: int
+        self, client: str, since_ms: int, state: CallbackState, *, most: int, destination: str | None = None
     ) -> list[EventId]:
-        """Events of this client made since then whose delivery is in that state, oldest first, at most `most`."""
+        """Events of this client made since then whose delivery is in that state, oldest first, at most `most`.
+
+        `destination`: those that go there alone.
+        """
         rows = await self._db.read(
             "XRANGE", self._db.key("events", client), f"{max(since_ms, 0)}-0", "+", "COUNT", most
         )
         listed = await self._deliveries([EventId(fields[1].decode()) for _, fields in rows])
         return [
-            one.callback.event_id for one in listed if one.callback.state is state and one.callback.event_id
+            one.callback.event_id
+            for one in listed
+            if one.callback.state is state
+            and one.callback.event_id
+            and destination in (None, one.destination)
         ]
 
     async def claim(

@@ -23,13 +23,19 @@ class Jobs:
     def __init__(self, queue_url: str) -> None:
         self._arq = cast("ArqRedis", connect(queue_url, client_class=ArqRedis))
 
-    async def replay_callbacks(self, client: str, since_ms: int, state: CallbackState) -> None:
+    async def replay_callbacks(
+        self, client: str, since_ms: int, state: CallbackState, destination: str | None = None
+    ) -> None:
         """Asks a worker to send the client's events since then, whose delivery is in that state, again.
 
+        `destination`: those that go there alone.
         `StoreUnavailableError` if the queue cannot be reached.
         """
         try:
-            await self._arq.enqueue_job(REPLAY_CALLBACKS, client, since_ms, state.value, _queue_name=QUEUE)
+            to = () if destination is None else (destination,)
+            await self._arq.enqueue_job(
+                REPLAY_CALLBACKS, client, since_ms, state.value, *to, _queue_name=QUEUE
+            )
         except RedisError as error:
             raise unavailable(error) from None
 

@@ -1,6 +1,6 @@
 """The Lua scripts, as files beside this one: each is a move, whole or not at all.
 
-In front of each script stand the table of moves and `prelude.lua`. A script is addressed by its digest, so two
+In front of each script stand the table of moves and the preludes. A script is addressed by its digest, so two
 versions of it can live in one Redis.
 """
 
@@ -19,10 +19,12 @@ FREEING = frozenset(
     {
         "settle", "recover_leases", "expire", "cancel", "outcome", "reconcile", "time_out", "settle_event",
         "claim_events", "drop_token", "store_token", "lock_account", "mark_sending", "split", "lease", "replay_event",
-        "take_duty", "drop_duty", "wake_again",
+        "take_duty", "drop_duty", "wake_again", "pause", "drain", "resume", "record_action", "count_hour",
     }
 )  # fmt: skip
-"""What still runs when Redis is out of memory: all that ends messages. Accepting is refused before it begins."""
+"""What still runs when Redis is out of memory: all that ends messages, and what operators do. Accepting is refused
+before it begins."""
+_BEFORE_EACH = ("prelude", "prelude_hour", "prelude_actions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def script(name: str) -> Script:
     parts = (
         f"#!lua{flags}\n",
         _moves_table(),
-        (_FOLDER / "prelude.lua").read_text(),
+        *((_FOLDER / f"{part}.lua").read_text() for part in _BEFORE_EACH),
         (_FOLDER / f"{name}.lua").read_text(),
     )
     text = "".join(parts)
@@ -58,4 +60,4 @@ def script(name: str) -> Script:
 
 def script_names() -> list[str]:
     """Every script there is."""
-    return sorted(path.stem for path in _FOLDER.glob("*.lua") if path.stem != "prelude")
+    return sorted(path.stem for path in _FOLDER.glob("*.lua") if path.stem not in _BEFORE_EACH)

@@ -91,6 +91,11 @@ class QueueFull:
 
 
 @dataclass(frozen=True, slots=True)
+class Draining:
+    """An operator drains the campaign: it takes no new message."""
+
+
+@dataclass(frozen=True, slots=True)
 class MessageDetail:
     """A message with its history."""
 
@@ -123,7 +128,7 @@ class Messages:
 
     async def accept(
         self, draft: Draft, message_id: MessageId
-    ) -> Accepted | Replayed | KeyConflict | Limited | QueueFull:
+    ) -> Accepted | Replayed | KeyConflict | Limited | QueueFull | Draining:
         """Takes the message in, durably, or says why not; then nothing was written.
 
         `StoreUnavailableError`: nothing was accepted. `OutcomeUnknownError`: it may have been, under `message_id`.
@@ -139,6 +144,8 @@ class Messages:
             return Replayed(message_accepted(self._db.keyring, first_id, record))
         if word == "limited":
             return Limited(reply[1].decode(), *reply[2:])
+        if word == "draining":
+            return Draining()
         return QueueFull(reply[1]) if word == "full" else KeyConflict()
 
     def _accept_arguments(self, draft: Draft, message_id: MessageId) -> list[str | bytes | int]:

@@ -55,6 +55,12 @@ class Metrics:
             "reason",
         )
 
+        self.campaign_ceiling_used_ratio = self._gauge(
+            "relay_campaign_ceiling_used_ratio",
+            "Calls of the last hour by max_per_hour, where there is one.",
+            "campaign",
+        )
+
     def _declare_imports(self) -> None:
         self.imports = self._counter("relay_imports", "Imports sent.", "campaign", "result")
         self.import_seconds = self._histogram(

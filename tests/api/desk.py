@@ -15,13 +15,14 @@ from litestar import Litestar
 from app.api.problems import BASE, KINDS, MEDIA_TYPE
 from app.config import Config, parse_config
 from app.main import create_app
-from app.message import CallbackState
+from app.message import Call, CallbackState
 from app.sandbox.serve import serving
-from app.store.batches import Batch, Batches, Nothing
+from app.store.batches import Batch, Batches
 from app.store.connection import Client, connect_raw
 from app.store.database import Database
 from app.store.events import DueEvent, Events
 from app.store.opening import open_database
+from app.store.outcomes import Outcomes
 
 Json = dict[str, Any]
 
@@ -206,11 +207,45 @@ class Api(Caller):
             assert await self.events.settle(event, verdict, status=500, error="said no", retry_in_ms=0)
         return due
 
-    async def lease(self, campaign: str) -> Batch | Nothing:
+    async def lease(self, campaign: str) -> object:
         """Puts what is queued into a batch, so that it is on its way."""
         await asyncio.sleep(0.01)  # longer than the campaign lingers
         settings = self.config.campaigns[campaign]
         return await Batches(self.database).lease(settings, self.config.accounts[settings.account])
+
+    async def submitted(self, message_id: str) -> None:
+        """Has the provider take it, alone in its batch."""
+        campaign = self.config.campaigns["login-otp"]
+        await asyncio.sleep(0.01)  # longer than the campaign lingers
+        batches = Batches(self.database)
+        batch = await batches.lease(campaign, self.config.accounts[campaign.account])
+        assert isinstance(batch, Batch), batch
+        assert [one.message_id for one in batch.members] == [message_id]
+        await batches.mark_sending(batch, lease_ms=15_000)
+        await batches.settle(batch, "missing", taken={batch.members[0].message_id: f"call-{message_id}"})
+
+    async def answered(self, message_id: str, *, keys: list[str] | None = None) -> None:
+        """Has its call answered."""
+        await self.submitted(message_id)
+        found = await Outcomes(self.database).give_row(
+            "main",
+            NUMBER,
+            Call(
+                call_id=f"call-{message_id}",
+                caller_id="19001000",
+                called_at=None,
+                duration=8,
+                key_press="7 (29)",
+                keys=keys or [],
+                note="NORMAL CLEARING",
+                state=40,
+            ),
+            "other",
+            called_at_ms=None,
+            tolerance_ms=0,
+            redial_ms=0,
+        )
+        assert found.fate == "settled"
 
     async def in_state(self, state: CallbackState, client: str = "checkout") -> list[str]:
         found, _ = await self.events.deliveries(client, state, limit=100, cursor=None)

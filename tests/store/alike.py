@@ -190,7 +190,7 @@ def _campaigns(model: WholeModel, found: Snapshot) -> Iterator[str]:
         for name, fields in found.pairs("locked").items()
     }
     yield from _unlike("lock", locks, has)
-    minute = model.now_ms // 60_000 - 60
+    minute = model.now_ms // 60_000 - 61
     hours = {
         name: {str(at): str(n) for at, n in each.items() if at > minute} for name, each in state.hours.items()
     }
@@ -203,9 +203,15 @@ def _campaigns(model: WholeModel, found: Snapshot) -> Iterator[str]:
         "lone": {name: str(each[0]) for name, each in state.lone.items()},
         "smaller": {name: str(each[0]) for name, each in state.smaller.items()},
         "ceiling": dict.fromkeys(state.full_until_ms, "1"),
+        "ceiling_said": {name: str(each[0]) for name, each in state.said.items()},
     }
     for kind, should in counts.items():
         has_these = {name: key.flat[0] for name, key in found.of(kind).items()}
         yield from _unlike("count", {kind: should}, {kind: has_these})
-    if set(found.of("pause")) != state.paused:
-        yield f"paused are {sorted(found.of('pause'))}, not {sorted(state.paused)}"
+    for kind, whys in (("pause", state.paused), ("drain", state.draining)):
+        has_whys = {name: fields.get("w") for name, fields in found.pairs(kind).items()}
+        if has_whys != whys:
+            yield f"{kind} is {has_whys}, not {whys}"
+    recorded = [word for log in found.pairs("actions").values() for word in log.values()]
+    if recorded != state.actions:
+        yield f"operators did {state.actions}, and it is recorded that they did {recorded}"

@@ -13,6 +13,7 @@ from app.config import AccountConfig, CampaignConfig, ClientConfig, Rate
 from app.message import BatchId, Call, MessageId
 from app.sealing import Index, Keyring
 from app.secret import Secret
+from app.store.actions import Act, Actions
 from app.store.batches import Batch, Batches, Nothing, source_of
 from app.store.campaigns import Campaigns
 from app.store.commit import Committer
@@ -69,6 +70,7 @@ CHECKOUT = ClientConfig(
     events=("final",),
     rate_limit=Rate(100_000, timedelta(seconds=1)),
 )
+OPERATOR = Act(by="mai", key="d74ff0ee", why="callers complain")
 DELIVERY = replace(CHECKOUT, name="delivery")
 SOURCE = source_of(LOGIN, ACCOUNT)
 
@@ -135,6 +137,7 @@ class Desk:
         self.events = Events(database, keep_ms=KEEP_MS)
         self.tokens = Tokens(database)
         self.campaigns = Campaigns(database)
+        self.actions = Actions(database, keep_ms=KEEP_MS)
 
     async def accept(self, number: str = ALICE, **more: Any) -> MessageId:
         answer = await self.messages.accept(draft_of(number, **more), new_message_id())

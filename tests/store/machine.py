@@ -65,16 +65,17 @@ _DRAWN: dict[str, dict[str, st.SearchStrategy[object]]] = {
         does=st.sampled_from(("claim", "claim", "settle", "settle", "settle", "settle", "replay")),
         pick=picks,
         verdict=st.sampled_from(("delivered", "retry", "retry", "dead", "gone")),
-        by=clients,
+        by=st.sampled_from((*CLIENTS, *CLIENTS, "an operator")),
     ),
     "rarely": dict(
         does=st.sampled_from(
-            ("cancel", "cancel", "retention", "run", "run", "pause", "refuse", "miss", "beat")
+            ("cancel", "cancel", "retention", "run", "run", "run", "pause", "drain", "refuse", "miss", "beat")
         ),
         pick=picks,
         by=st.sampled_from((*CLIENTS, "its own")),
         campaign=campaigns,
         worker=workers,
+        why=st.sampled_from(("one reason", "another")),
     ),
 }
 """What each part may do."""
@@ -181,7 +182,7 @@ class AnyOrder(RuleBasedStateMachine):
         else:
             self.moves.replay_event(pick, by)
 
-    def rarely(self, does: str, pick: int, by: str, campaign: str, worker: str) -> None:
+    def rarely(self, does: str, pick: int, by: str, campaign: str, worker: str, why: str) -> None:
         """A caller changes its mind, an operator acts, a worker falls silent or is heard again, or days pass."""
         if does == "cancel":
             self.moves.cancel(pick, by)
@@ -192,7 +193,7 @@ class AnyOrder(RuleBasedStateMachine):
         elif does == "beat":
             self.moves.beat(worker)
         else:
-            self.moves.operate(campaign, does)
+            self.moves.operate(campaign, does, why)
 
     @invariant()
     def redis_is_as_the_model_says_and_tidy(self) -> None:

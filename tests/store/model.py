@@ -160,11 +160,13 @@ class Model:
             same = first_body == body and first in self.messages
             return ("replayed", first) if same else ("conflict", None)
         word = self.campaigns.refusal(new.client, new.campaign, new.number[1], self.now_ms)
+        if word is None and new.campaign.name in self.campaigns.draining:
+            word = "draining"
         if word is None and len(self.queued(new.campaign.name)) >= new.campaign.max_queued:
             word = "full"
         if word is not None:
             return word, None
-        self.campaigns.count(new.client, new.campaign, new.number[1], self.now_ms)
+        self.campaigns.accepted(new.client, new.campaign, new.number[1], self.now_ms)
         if supersede:
             for one in self.queued(new.campaign.name):
                 if (one.client, one.number[1]) == (new.client, new.number[1]) and not one.may_have_rung:
@@ -201,7 +203,7 @@ class Model:
     ) -> None:
         """A batch was given: it is full or has all there is, each client's oldest, no number twice."""
         may, chosen = self.eligible(campaign), [self.messages[one] for one in picked]
-        size = self.campaigns.room(campaign, self.now_ms)
+        size = self.campaigns.room(campaign, self.now_ms, self.claimed(campaign.name))
         numbers = {one.number for one in chosen}
         assert all(one in may for one in chosen)
         assert len(numbers) == len(chosen) == min(size, len({one.number for one in may})) > 0
@@ -213,9 +215,17 @@ class Model:
             one.batch = batch
             self.claims[one.number] = one.id
         probe = self.campaigns.held(campaign, self.now_ms)[0] is not None
-        self.campaigns.leased(campaign, len(chosen), self.now_ms)
+        self.campaigns.leased(campaign, self.now_ms)
         until_ms = self.now_ms + LEASE_MS
         self.lots[batch] = Lot(batch, campaign, source, list(picked), until_ms, worker, probe)
+
+    def claimed(self, campaign: str) -> int:
+        """Calls that are leased, and count as soon as their import is marked."""
+        return sum(
+            len(lot.members)
+            for lot in self.lots.values()
+            if lot.state == "leased" and lot.campaign.name == campaign
+        )
 
     def under_way(self, campaign: str) -> int:
         """Imports of the campaign that have a lease, of workers that are alive."""
@@ -245,7 +255,9 @@ class Model:
             self.calls_end.pop(one.number, None)
         lot.members = [one.id for one in self.members(lot)]
         lot.state, lot.sent_ms, lot.lease_until_ms = "sending", self.now_ms, self.now_ms + lease_ms
-        if not lot.members:
+        if lot.members:
+            lot.minute = self.campaigns.count(lot.campaign.name, len(lot.members), self.now_ms, lease_ms)
+        else:
             del self.lots[batch]
         return self.now_ms, frozenset(lot.members)
 
@@ -270,6 +282,8 @@ class Model:
             return None
         fates = [self._fate(one, lot, others, argument, taken) for one in list(self.members(lot))]
         tally = Tally(*(fates.count(each) for each in ("taken", "rejected", "requeued", "ambiguous")))
+        if others == "requeue":
+            self.campaigns.uncount(lot.campaign.name, lot.minute, tally.requeued)
         if tally.ambiguous:
             lot.state, lot.partial = "ambiguous", tally.taken > 0
         else:
@@ -313,6 +327,7 @@ class Model:
         lot = self.lots.get(batch)
         if lot is None or lot.state != "sending":
             return False
+        self.campaigns.uncount(lot.campaign.name, lot.minute, len(lot.members))
         cut = len(lot.members) // 2
         for half, ids in zip(halves, (lot.members[:cut], lot.members[cut:]), strict=True):
             self.lots[half] = Lot(half, lot.campaign, lot.source, ids, self.now_ms + LEASE_MS, lot.worker)

@@ -62,5 +62,7 @@ class Lot:
     probe: bool = False
     state: str = "leased"
     sent_ms: int = 0
+    minute: int | None = None
+    """In which its calls count, from its mark on."""
     partial: bool = False
     """Of an ambiguous one: part of it was settled by its answer, so a row proves nothing of the rest."""

@@ -18,9 +18,10 @@ from typing import TypeVar
 from app.config import CampaignConfig, OnAmbiguous, Rate
 from app.message import MOVES, BatchId, MessageId, State
 from app.secret import Secret
-from app.store.batches import Batch, Batches, Nothing, source_of
+from app.store.actions import Verb
+from app.store.batches import Batch, Batches, CeilingReached, Nothing, source_of
 from app.store.events import DueEvent
-from app.store.messages import Accepted, KeyConflict, Limited, QueueFull, Replayed
+from app.store.messages import Accepted, Draining, KeyConflict, Limited, QueueFull, Replayed
 from tests.store.alike import differences
 from tests.store.clock import SteppedDesk, open_stepped_desk
 from tests.store.desk import (
@@ -31,6 +32,7 @@ from tests.store.desk import (
     DESTINATION,
     KEEP_MS,
     LOGIN,
+    OPERATOR,
     call_row,
     draft_of,
     ids_of,
@@ -178,6 +180,8 @@ class Moves:
                 )
             case Limited(scope):
                 assert (word, whose) == (scope, None)
+            case Draining():
+                assert (word, whose) == ("draining", None)
             case QueueFull() | KeyConflict():
                 assert (word, whose) == ("full" if isinstance(answer, QueueFull) else "conflict", None)
         self.unchanged = word != "accepted"
@@ -206,7 +210,9 @@ class Moves:
             assert answer == Nothing(int(until_ms) - self.now_ms, held=reason)
         elif self.model.under_way(campaign.name) >= campaign.concurrency:
             assert answer == Nothing(None)
-        elif self.model.campaigns.at_ceiling(campaign, self.now_ms):
+        elif news := self.model.campaigns.news(campaign, self.now_ms):
+            assert answer == CeilingReached(*news)
+        elif self.model.campaigns.at_ceiling(campaign, self.now_ms, self.model.claimed(campaign.name)):
             assert answer == Nothing(
                 self.model.campaigns.full_until_ms[campaign.name] - self.now_ms, held="ceiling"
             )
@@ -214,6 +220,7 @@ class Moves:
             assert answer.held is None
             assert not self._may_go(campaign, probe=reason is not None)
         else:
+            assert isinstance(answer, Batch)
             assert answer.probe == (reason is not None)
             self._right_time(campaign, answer)
             source = source_of(campaign, account)
@@ -227,13 +234,16 @@ class Moves:
         if not eligible or probe:
             return bool(eligible)
         lingered = min(one.due_ms for one in eligible) + campaign.linger.total_seconds() * 1000 <= self.now_ms
-        return lingered or len(eligible) >= self.model.campaigns.room(campaign, self.now_ms)
+        return lingered or len(eligible) >= self._room(campaign)
+
+    def _room(self, campaign: CampaignConfig) -> int:
+        return self.model.campaigns.room(campaign, self.now_ms, self.model.claimed(campaign.name))
 
     def _right_time(self, campaign: CampaignConfig, batch: Batch) -> None:
         """It is full, or one that waits, perhaps for its number, has waited for the linger."""
         due = [one.due_ms for one in self.model.queued(campaign.name) if one.due_ms <= self.now_ms]
         lingered = min(due) + campaign.linger.total_seconds() * 1000 <= self.now_ms
-        assert batch.probe or lingered or len(due) >= self.model.campaigns.room(campaign, self.now_ms)
+        assert batch.probe or lingered or len(due) >= self._room(campaign)
 
     def mark(self, pick: int) -> None:
         """The import leaves, if the lease still is this worker's: never a second one, unless it is known why."""
@@ -434,25 +444,33 @@ class Moves:
         over = [one.id for one in post.values() if one.state not in ("pending", "none")]
         event_id = _latest(over if over and pick < OLD else list(post), pick)
         before = post[event_id].state
-        answer = self._do(self.desk.events.replay(client, event_id))
+        if client == "an operator":
+            answer = self._do(self.desk.actions.replay(event_id, OPERATOR))
+            client = post[event_id].client
+            if answer == "queued" and before != "pending":
+                self.model.campaigns.actions.append("replay_callback")
+        else:
+            answer = self._do(self.desk.events.replay(client, event_id))
         assert answer == self.model.post.replay(event_id, client, self.now_ms)
         self.unchanged = answer != "queued" or before == "pending"
 
     # Operators -----------------------------------------------------------------------------------------------------
 
-    def operate(self, name: str, does: str) -> None:
-        """Pauses a campaign, makes its account's secret key wrong, or sets all that right."""
+    def operate(self, name: str, does: str, why: str) -> None:
+        """Pauses, drains or resumes a campaign, makes its account's secret key wrong, or sets all that right."""
         campaign, state = CAMPAIGNS[name], self.model.campaigns
-        key = self.desk.db.key("pause", campaign.name)
-        if does == "run":
-            self._do(self.desk.db.read("DEL", key))
+        verbs: dict[str, Verb] = {"pause": "pause", "drain": "drain", "run": "resume"}
+        if does in verbs:
+            changed = self._do(
+                self.desk.actions.on_campaign(verbs[does], campaign.name, replace(OPERATOR, why=why))
+            )
+            assert changed == state.operated(verbs[does], campaign.name, why)
+            self.unchanged = not changed
+        if does == "run" and campaign.account in state.locked:
             self._do(self.desk.tokens.store(campaign.account, Secret.of("token"), None, "w"))
-            state.paused.discard(campaign.name)
-            state.locked.pop(campaign.account, None)
-        elif does == "pause":
-            self._do(self.desk.db.read("HSET", key, "at", self.now_ms))
-            state.paused.add(campaign.name)
-        else:
+            state.locked.pop(campaign.account)
+            self.unchanged = False
+        elif does == "refuse":
             self._do(self.desk.tokens.lock(campaign.account, "w"))
             state.key_refused(campaign.account, self.now_ms)
 

@@ -165,6 +165,7 @@ _KEPT_FOR_RETENTION = {
     "by_number",
     "by_reference",
     "calls",
+    "hour",
     "idem",
     "rate",
     "number_rate",

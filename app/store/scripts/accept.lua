@@ -11,7 +11,7 @@
 --         {'replayed', id, campaign, body, accepted_at_ms, expires_at_ms}
 --         {'conflict'}  the key was used for another body, or its record is gone
 --         {'limited', 'client' | 'number', retry_after_ms, burst, period_ms}
---         {'full', queued}
+--         {'full', queued} | {'draining'}
 --
 -- Invariant: all or nothing. A refusal writes nothing: no token of a limit, no idempotency key.
 
@@ -48,6 +48,7 @@ if not client_ok then return { 'limited', 'client', math.ceil(client_wait), clie
 local number_ok, number_tat, number_wait = gcra(number_key, number_burst, number_period)
 if not number_ok then return { 'limited', 'number', math.ceil(number_wait), number_burst, number_period } end
 
+if redis.call('EXISTS', P .. 'drain:' .. campaign) == 1 then return { 'draining' } end
 local depth = redis.call('ZCARD', P .. 'queued:' .. campaign)
 if depth >= tonumber(ARGV[18]) then return { 'full', depth } end
 

@@ -6,12 +6,14 @@
 -- Answer  {'batch', probe '1'|'', {id, body, code, expires_at_ms, accepted_at_ms, traceparent}, …}
 --         {'wait', ms}            nothing to take before then
 --         {'held', reason, ms}    the campaign is held; ask again after that
+--         {'ceiling', percent, calls}   so much of the hour is used: to be told, once; then ask again
 --         {'busy'}                `concurrency` imports are under way
 --         {'empty'}
 --
 -- Invariants: a message leaves the queue and joins the batch in this one move; a leased number is claimed, so no
 -- import anywhere carries it; an expired message is never leased; a held campaign gives one lone probe at a time; the
--- batches of a worker that died take no place among the imports under way.
+-- batches of a worker that died take no place among the imports under way; what is leased and what may have left in
+-- any sixty minutes is never more than the ceiling.
 
 local campaign, account, batch = ARGV[1], ARGV[2], ARGV[3]
 local size, linger_ms, lease_ms = tonumber(ARGV[4]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -36,26 +38,30 @@ size = math.min(size, smaller)
 local probe = reason ~= nil
 if probe then size = 1 end
 
--- Calls of the last hour, counted by minute, are the last fuse.
-local hour = P .. 'hour:' .. campaign
-local minute = math.floor(NOW / 60000)
+-- The last fuse. What is told of it is told once: a level is left behind only well below it.
+local function level_reached(used)
+  local key = P .. 'ceiling_said:' .. campaign
+  local said = tonumber(redis.call('GET', key) or '0')
+  local level = used >= ceiling and 100 or used >= 0.8 * ceiling and 80 or 0
+  local kept = said == 100 and used >= 0.9 * ceiling and 100 or said > 0 and used >= 0.7 * ceiling and 80 or 0
+  local now = math.max(level, kept)
+  if now == 0 then redis.call('DEL', key) else redis.call('SET', key, now, 'PX', 2 * HOUR_MS) end
+  return level > kept and level
+end
+
 if ceiling > 0 then
-  local used, oldest = 0, minute
-  for at, n in string.gmatch(table.concat(redis.call('HGETALL', hour), ' '), '(%d+) (%d+)') do
-    if tonumber(at) <= minute - 60 then
-      redis.call('HDEL', hour, at)
-    else
-      used, oldest = used + tonumber(n), math.min(oldest, tonumber(at))
-    end
-  end
-  if used >= ceiling then
-    local free_ms = (oldest + 60) * 60000 - NOW
-    redis.call('SET', P .. 'ceiling:' .. campaign, '1', 'PX', math.max(free_ms, 1))
+  local used, free_at_ms = calls_of_hour(campaign)
+  local level = level_reached(used)
+  if level then return { 'ceiling', level, used } end
+  local room = ceiling - used - calls_claimed(campaign)
+  if room <= 0 then
+    local free_ms = free_at_ms and free_at_ms - NOW or lease_ms
+    redis.call('SET', P .. 'ceiling:' .. campaign, '1', 'PX', free_ms)
     return { 'held', 'ceiling', free_ms }
   end
-  redis.call('DEL', P .. 'ceiling:' .. campaign)
-  size = math.min(size, ceiling - used)
+  size = math.min(size, room)
 end
+redis.call('DEL', P .. 'ceiling:' .. campaign)
 
 local turns = P .. 'turns:' .. campaign
 local due, oldest, ready = 0, math.huge, {}
@@ -115,12 +121,8 @@ if #members == 0 then return { 'wait', 1 } end
 if probe and reason ~= 'account_locked' then
   redis.call('HSET', P .. 'hold:' .. campaign, 'next', NOW + tonumber(ARGV[11]))
 end
-if ceiling > 0 then
-  redis.call('HINCRBY', hour, minute, #members)
-  redis.call('PEXPIRE', hour, 3660000)
-end
 redis.call('HSET', P .. 'b:' .. batch, 'st', 'leased', 'ca', campaign, 'ac', account, 'pc', ARGV[9], 'url', ARGV[10],
-  'so', ARGV[12], 'ms', table.concat(members, ' '), 'w', ARGV[13], 'pr', probe and '1' or '')
+  'so', ARGV[12], 'ms', table.concat(members, ' '), 'n', #members, 'w', ARGV[13], 'pr', probe and '1' or '')
 redis.call('ZADD', P .. 'leases', NOW + lease_ms, batch)
 redis.call('SADD', P .. 'under_way:' .. campaign, batch)
 redis.call('HSET', P .. 'sources', ARGV[12], campaign)

@@ -4,7 +4,7 @@
 -- Answer  {'sending', sent_at_ms, {ids that go}}   the ids that stay behind are queued again, and expire there
 --         {'lost'}                                 the lease ran out: nothing may be sent
 --
--- Invariant: no import leaves of which Redis does not know the members.
+-- Invariant: no import leaves of which Redis does not know the members, and none that is not counted.
 
 local batch = ARGV[1]
 local key = P .. 'b:' .. batch
@@ -34,7 +34,8 @@ if #going == 0 then
   end_lease(batch, b[2])
   redis.call('DEL', key)
 else
-  redis.call('HSET', key, 'st', 'sending', 'at', NOW, 'ms', table.concat(going, ' '))
+  local minute = count_calls(b[2], #going, tonumber(ARGV[2]))
+  redis.call('HSET', key, 'st', 'sending', 'at', NOW, 'ms', table.concat(going, ' '), 'n', #going, 'hm', minute)
   redis.call('ZADD', P .. 'leases', NOW + tonumber(ARGV[2]), batch)
 end
 return { 'sending', NOW, going }

@@ -12,11 +12,11 @@
 -- be requeued and no more. An ambiguous batch keeps its members and their numbers until it is reconciled. A contact
 -- missing without a word is rejected, unless an unfinished call of its number may be why: then it waits for its end.
 -- What is queued again without a delay keeps its place. What was under way when the hold began says nothing new: probes
--- alone are counted.
+-- alone are counted. An import of which nothing was taken, so that it goes back whole, uses nothing of the hour.
 
 local batch = ARGV[1]
 local key = P .. 'b:' .. batch
-local b = redis.call('HMGET', key, 'st', 'ca', 'ac', 'at', 'so', 'pr')
+local b = redis.call('HMGET', key, 'st', 'ca', 'ac', 'at', 'so', 'pr', 'hm')
 local state, campaign, account, sent_ms, source = b[1], b[2], b[3], tonumber(b[4] or '0'), b[5]
 if state ~= 'sending' and not (state == 'leased' and ARGV[2] == 'requeue' and #ARGV < 7) then return { 'lost' } end
 
@@ -78,6 +78,7 @@ for _, id in ipairs(members_of(batch)) do
   end
 end
 
+if fate == 'requeue' then uncount_calls(campaign, b[7], requeued) end
 end_lease(batch, campaign)
 if ambiguous > 0 then
   redis.call('HSET', key, 'st', 'ambiguous')
