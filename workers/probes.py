@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,6 +14,7 @@ from app.store.faults import StoreError
 
 if TYPE_CHECKING:
     from workers.crew import Crew
+    from workers.generation import Generation
     from workers.parts import Parts
 
 log = structlog.get_logger()
@@ -20,15 +22,18 @@ log = structlog.get_logger()
 _ASK_S = 2.0
 
 
-async def serve_probes(parts: Parts, crew: Crew) -> web.AppRunner | None:
-    """Serves on `[worker] port`; None where that is 0, or taken: several workers may share a machine."""
-    port = parts.config.worker.port
+async def serve_probes(now: Callable[[], Generation]) -> web.AppRunner | None:
+    """Serves on `[worker] port`; None where that is 0, or taken: several workers may share a machine.
+
+    `now` gives what runs when a probe asks.
+    """
+    port = now().parts.config.worker.port
     if port == 0:
         return None
     app = web.Application()
     app.router.add_get("/livez", _livez)
-    app.router.add_get("/readyz", lambda _: _readyz(parts, crew))
-    app.router.add_get("/metrics", lambda _: _metrics(parts))
+    app.router.add_get("/readyz", lambda _: _readyz(now().parts, now().crew))
+    app.router.add_get("/metrics", lambda _: _metrics(now().parts))
     runner = web.AppRunner(app, access_log=None, handle_signals=False)
     await runner.setup()
     try:
