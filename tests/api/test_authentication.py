@@ -109,6 +109,15 @@ def test_the_digest_of_nothing_is_not_taken_for_a_key() -> None:
         parse_config(text, file="relay.toml", env={})
 
 
+def test_no_key_opens_nothing_also_where_the_digest_of_nothing_is_configured() -> None:
+    config = config_of("redis://localhost")
+    careless = replace(config.clients["checkout"], api_keys=(hashlib.sha256(b"").digest(),))
+    keys = Keys(callers_of(replace(config, clients={"checkout": careless})))
+    for sent in ([], [b""], [b"Bearer "], [b"Bearer"], [b"Basic x"]):
+        with pytest.raises(Problem):
+            keys.caller([(b"authorization", value) for value in sent])
+
+
 def _keys_of_many(count: int) -> Keys:
     """`count` digests of nobody between the first, which is `first`'s, and the last, which is `last`'s."""
     config = config_of("redis://localhost")
