@@ -112,6 +112,13 @@ class ApiLife:
                 await self._reach()
             except StoreUnavailableError:
                 pass
+            except InUseError as error:
+                if str(error) != said:
+                    log.error(
+                        "configuration lacks what is in use, answering 503 until it is mended",
+                        error=str(error),
+                    )
+                said = str(error)
             except StoreUnfitError as error:
                 if str(error) != said:
                     log.error("redis is not fit, answering 503 until it is mended", error=str(error))
