@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-LOOK_EVERY_S = 2.0
+LOOK_EVERY_S = 1.0
 _READ_WITHIN_S = 10.0
 
 TakeUp = Callable[["Loaded"], Awaitable[None]]

@@ -144,6 +144,15 @@ async def test_what_is_final_and_told_keeps_nothing(known: Desk) -> None:
     assert await in_use(known.db, _with(login_otp=None)) == []
 
 
+async def test_who_ended_is_not_counted_though_the_others_of_its_batch_wait(known: Desk) -> None:
+    ended, _ = await known.accept(), await known.accept(BOB)
+    batch = await known.sending()
+    await known.batches.settle(batch, "ambiguous", "half a body", taken={ended: "1"})
+    assert (await known.row(call_id="1")).state == "answered"
+    [found] = await in_use(known.db, _with(login_otp=None))
+    assert found.messages == 1
+
+
 async def test_campaigns_that_share_a_source_are_told_apart(desk: Desk) -> None:
     shared = replace(WHOLE.accounts["main"], outcomes_from="account_call_log")
     config = replace(WHOLE, accounts={**WHOLE.accounts, "main": shared})
