@@ -17,7 +17,7 @@ from app.config.watch import ConfigWatch, NotNowError, hangups
 from app.sealing import UnsealableError
 from app.store.faults import StoreUnavailableError, StoreUnfitError
 from app.store.in_use import InUseError
-from app.store.opening import lacks_its_key
+from app.store.opening import lacks_its_key, with_keys_of
 from app.telemetry.metrics import Metrics
 from workers.crew import Crew
 from workers.generation import Generation
@@ -84,6 +84,7 @@ class WorkerLife:
         if self._former is not None:
             await asyncio.wait({self._former})  # so that there never are more than two
         try:
+            await with_keys_of(loaded.config, self.now.parts.database)
             new = await Generation.begin(loaded.config, self._metrics, wait_s=0)
         except InUseError as error:
             raise error.in_file(str(loaded.path)) from None

@@ -135,4 +135,4 @@ class ApiLife:
 
 
 def _keys_of(config: Config) -> Keys:
-    return Keys(callers_of(config))
+    return Keys(callers_of(config), config.admin.api_keys)

@@ -72,7 +72,7 @@ class SecretReader:
         raise SecretUnreadableError(f"the environment variable {shown} is not set")
 
     def _from_file(self, path: Path) -> Secret:
-        secret = Secret.of(Secret.from_file(path).reveal())
+        secret = Secret.from_file(path)
         self.files[path] = _digest_of(secret)
         return secret
 

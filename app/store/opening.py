@@ -12,7 +12,7 @@ import structlog
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from app.config import ConfigError, Fault
-from app.sealing import Index, Keyring
+from app.sealing import Index, Keyring, UnsealableError
 from app.store.commit import Committer, Confirmation
 from app.store.connection import connect_raw
 from app.store.database import Database, unavailable
@@ -56,6 +56,8 @@ async def with_keys_of(config: Config, database: Database) -> Database:
     keyring = Keyring(config.storage.encryption_keys)
     try:
         await _index_secret(database.client, keyring)
+    except StoreUnfitError:
+        raise UnsealableError("no key opens the secret of the indexes") from None
     except (RedisError, OSError) as error:
         raise unavailable(error) from None
     return database.under(keyring)

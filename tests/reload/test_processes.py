@@ -86,7 +86,12 @@ async def test_an_import_in_hand_is_finished_as_it_was_begun_and_keeps_no_reload
         got = await stage.receiver.wait_for(2)
         await worker.until_said(TAKEN_UP, 2)
     order = [line["event"] for line in worker.log() if line["event"] in (TAKEN_UP, "import settled")]
-    assert order == [TAKEN_UP, "import settled", "import settled", TAKEN_UP]  # never more than two side by side
+    assert order == [
+        TAKEN_UP,
+        "import settled",
+        "import settled",
+        TAKEN_UP,
+    ]  # never more than two side by side
     assert [body["data"]["id"] for _, body in got] == [quick.message["id"], slow.message["id"]]
     assert {body["type"] for _, body in got} == {"message.answered"}
     assert await stage.calls() == {slow.number: 1, quick.number: 1}
