@@ -95,14 +95,17 @@ class ApiLife:
             await self._database.close()
 
     async def _reach(self) -> None:
-        database = await open_database(self.parts.config)
+        config = self.parts.config
+        database = await open_database(config)
         try:
-            await refuse_in_use(database, self.parts.config)
+            await refuse_in_use(database, config)
+            if self.parts.config is not config:
+                raise StoreUnavailableError("the configuration has changed meanwhile")
         except BaseException:
             await database.close()
             raise
         self._database = database
-        self.parts = replace(self.parts, opened=Store(database, self.parts.config, FinalWatch(database)))
+        self.parts = replace(self.parts, opened=Store(database, config, FinalWatch(database)))
 
     async def _open_later(self) -> None:
         said = ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -150,15 +151,34 @@ class ConfigWatch:
 
 @contextlib.contextmanager
 def hangups(ask: Callable[[], None]) -> Iterator[None]:
-    """Has SIGHUP ask, for the block; unless somebody else listens to it, or this is not the main thread."""
+    """Has SIGHUP ask, for the block; unless somebody else listens to it, or this is not the main thread.
+
+    Where it comes because the terminal is gone, it ends the process as SIGTERM does.
+    """
     if (
         threading.current_thread() is not threading.main_thread()
         or signal.getsignal(signal.SIGHUP) != signal.SIG_DFL
     ):
         yield
         return
-    signal.signal(signal.SIGHUP, lambda *_: ask())
+    had_terminal = _has_terminal()
+
+    def heed(*_: object) -> None:
+        if had_terminal and not _has_terminal():
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            ask()
+
+    signal.signal(signal.SIGHUP, heed)
     try:
         yield
     finally:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

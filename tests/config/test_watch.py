@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pty
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -240,6 +243,35 @@ async def test_a_hangup_asks_also_before_anybody_looks(desk: Desk) -> None:
         await _until(lambda: len(desk.taken) == 2)
         running.cancel()
     assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+
+
+UNDER_A_TERMINAL = """
+import os, sys, time
+from app.config.watch import hangups
+os.close(os.open(os.ttyname(0), os.O_RDWR))  # its session has no terminal yet: this one becomes it
+with hangups(lambda: print("asked", flush=True)):
+    print("ready", flush=True)
+    while True:
+        time.sleep(0.01)
+"""
+
+
+def test_a_hangup_by_hand_asks_and_one_because_the_terminal_is_gone_ends() -> None:
+    ours, its = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", UNDER_A_TERMINAL],
+        stdin=its,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        os.close(its)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGHUP)
+        assert process.stdout.readline() == "asked\n"
+        os.close(ours)
+        assert process.wait(10) == -signal.SIGTERM
 
 
 def test_changes_are_told_by_key_and_never_by_value() -> None:
