@@ -99,11 +99,12 @@ class ApiLife:
         database = await open_database(config)
         try:
             await refuse_in_use(database, config)
-            if self.parts.config is not config:
-                raise StoreUnavailableError("the configuration has changed meanwhile")
         except BaseException:
             await database.close()
             raise
+        if self.parts.config is not config:
+            await database.close()
+            raise StoreUnavailableError("the configuration has changed meanwhile")
         self._database = database
         self.parts = replace(self.parts, opened=Store(database, config, FinalWatch(database)))
 
