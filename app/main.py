@@ -25,15 +25,16 @@ from app.api.campaigns import list_campaigns
 from app.api.docs_page import docs_asset, docs_page, openapi_document
 from app.api.errors import problem_response
 from app.api.health import livez, metrics, readyz
+from app.api.life import ApiLife
 from app.api.messages import cancel_message, list_messages, send_message, show_message
-from app.api.parts import ApiParts
 from app.api.preflight import refusing_options
-from app.config import ConfigError, load_config
+from app.config import ConfigError, load
+from app.config.watch import hangups
 from app.telemetry.logs import configure_logging
 from app.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from app.config import Config
+    from app.config import Config, Loaded
 
 ROUTES = [
     send_message, send_batch, show_message, list_messages, cancel_message,
@@ -44,21 +45,24 @@ ROUTES = [
 ]  # fmt: skip
 
 
-def create_app(config: Config) -> Litestar:
-    """The application for this configuration; nothing is connected before it starts."""
+def create_app(config: Config, loaded: Loaded | None = None) -> Litestar:
+    """The application for this configuration; nothing is connected before it starts.
+
+    `loaded` is where it was read from: SIGHUP, and a change of a secret's file, have it read again.
+    """
     registry = Metrics()
+    life = ApiLife(config, registry, loaded)
 
     @asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        app.state.metrics = registry
-        app.state.parts = parts = ApiParts(config, registry)
-        try:
-            await parts.open()
-            yield
-        finally:
-            await parts.close()
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        with hangups(life.reload):
+            try:
+                await life.open()
+                yield
+            finally:
+                await life.close()
 
-    return Litestar(
+    app = Litestar(
         route_handlers=[*refusing_options(ROUTES), *ROUTES],
         lifespan=[lifespan],
         exception_handlers={Exception: problem_response},
@@ -66,6 +70,8 @@ def create_app(config: Config) -> Litestar:
         logging_config=None,
         request_max_body_size=64 * 1024,
     )
+    app.state.life, app.state.metrics = life, registry
+    return app
 
 
 @cache
@@ -74,11 +80,11 @@ def _from_environment() -> Litestar:
     if not path:
         raise SystemExit("RELAY_CONFIG is not set: name the configuration, e.g. RELAY_CONFIG=relay.toml")
     try:
-        config = load_config(Path(path))
+        loaded = load(Path(path))
     except ConfigError as error:
         raise SystemExit(str(error)) from None
     configure_logging()
-    return create_app(config)
+    return create_app(loaded.config, loaded)
 
 
 def __getattr__(name: str) -> Litestar:

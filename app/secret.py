@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
-
-import structlog
-
-log = structlog.get_logger()
 
 _LARGEST_FILE = 64 * 1024
 
@@ -26,16 +22,16 @@ class SecretUnreadableError(Exception):
 class Secret:
     """Text that stands nowhere but where it is used. Compared in constant time; not hashable."""
 
-    __slots__ = ("_read",)
+    __slots__ = ("_text",)
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, read: Callable[[], str]) -> None:
-        self._read = read
+    def __init__(self, text: str) -> None:
+        self._text = text
 
     @classmethod
     def of(cls, value: str) -> Secret:
         """The given text itself."""
-        return cls(lambda: value)
+        return cls(value)
 
     @classmethod
     def from_env(cls, name: str, env: Mapping[str, str] | None = None) -> Secret:
@@ -50,16 +46,12 @@ class Secret:
 
     @classmethod
     def from_file(cls, path: Path) -> Secret:
-        """The text of the file, less one newline at its end, read again whenever the file has changed.
-
-        `SecretUnreadableError` if it cannot be read now. A later change that cannot be read, or is empty,
-        leaves the last text in use.
-        """
-        return cls(_WatchedFile(path).read)
+        """The file's text as it is now, less one newline at its end. `SecretUnreadableError` if it cannot be read."""
+        return cls(_text_in(path))
 
     def reveal(self) -> str:
-        """The secret's text. Use it and drop it: do not keep it, or a changed file goes unseen."""
-        return self._read()
+        """The secret's text. Use it and drop it."""
+        return self._text
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
@@ -76,40 +68,13 @@ class Secret:
         raise TypeError("a secret cannot be pickled or copied")
 
 
-_Stamp = tuple[int, int, int]
-
-
-class _WatchedFile:
-    """A small file's text, kept until its modification time, size or inode changes."""
-
-    __slots__ = ("_path", "_stamp", "_text")
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stamp, self._text = _read_stamped(path)
-
-    def read(self) -> str:
-        try:
-            if _stamp_of(os.stat(self._path)) == self._stamp:
-                return self._text
-            self._stamp, self._text = _read_stamped(self._path)
-        except (OSError, SecretUnreadableError) as fault:
-            log.warning("secret file unreadable, last text kept", file=str(self._path), fault=str(fault))
-        return self._text
-
-
-def _stamp_of(stat: os.stat_result) -> _Stamp:
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
-
-
-def _read_stamped(path: Path) -> tuple[_Stamp, str]:
+def _text_in(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            stamp = _stamp_of(os.fstat(file.fileno()))
             raw = file.read(_LARGEST_FILE + 1)
     except OSError as fault:
         raise SecretUnreadableError(f"the file {path} cannot be read: {fault.strerror}") from fault
-    return stamp, _text_of(raw, path)
+    return _text_of(raw, path)
 
 
 def _text_of(raw: bytes, path: Path) -> str:

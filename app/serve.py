@@ -20,15 +20,17 @@ import structlog
 import uvicorn
 import uvloop
 
+from app.config.watch import hangups
 from app.http_protocol import IDLE_S, BoundedProtocol
 from app.main import create_app
 from app.open_files import open_files_allowed
 from app.store.faults import StoreUnavailableError, StoreUnfitError
+from app.store.in_use import refuse_in_use
 from app.store.opening import open_database
 from app.telemetry.logs import configure_logging
 
 if TYPE_CHECKING:
-    from app.config import Config
+    from app.config import Config, Loaded
 
 log = structlog.get_logger()
 
@@ -107,8 +109,18 @@ def _waiting_on(listener: socket.socket) -> Iterator[socket.socket]:
             yield connection
 
 
-def run_api(config: Config, host: str, port: int, announce: Callable[[str], None] | None = None) -> int:
-    """Serves until SIGTERM or SIGINT; the exit code. `announce` is given the base URL when requests are taken."""
+def run_api(
+    config: Config,
+    host: str,
+    port: int,
+    announce: Callable[[str], None] | None = None,
+    *,
+    loaded: Loaded | None = None,
+) -> int:
+    """Serves until SIGTERM or SIGINT; the exit code. `announce` is given the base URL when requests are taken.
+
+    `loaded` is where the configuration was read from, and is read again on SIGHUP.
+    """
     configure_logging()
     try:
         listener = _listen(host, port)
@@ -117,7 +129,7 @@ def run_api(config: Config, host: str, port: int, announce: Callable[[str], None
         why = "is in use: choose another with --port" if taken else f"cannot be opened: {error.strerror}"
         sys.stderr.write(f"otp-relay api: port {port} on {host} {why}\n")
         return 1
-    app = create_app(config)
+    app = create_app(config, loaded)
     server = _Server(
         uvicorn.Config(
             app,
@@ -132,7 +144,7 @@ def run_api(config: Config, host: str, port: int, announce: Callable[[str], None
             timeout_graceful_shutdown=GRACE_S,
             timeout_keep_alive=IDLE_S,
         ),
-        stop_taking=lambda: app.state.parts.stop_taking(),
+        stop_taking=lambda: app.state.life.stop_taking(),
     )
 
     async def serve() -> None:
@@ -147,7 +159,10 @@ def run_api(config: Config, host: str, port: int, announce: Callable[[str], None
         await serving
 
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with (
+            hangups(lambda: app.state.life.reload()),
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
             runner.run(serve())
     except StoreUnfitError as error:
         listener.close()
@@ -160,9 +175,16 @@ def run_api(config: Config, host: str, port: int, announce: Callable[[str], None
 
 
 async def _refuse_unfit(config: Config) -> None:
-    """A Redis that could lose messages ends the start; one that is away is waited for by the application."""
+    """A Redis that could lose messages, or holds some of what is configured no more, ends the start.
+
+    One that is away is waited for by the application.
+    """
     with contextlib.suppress(StoreUnavailableError):
-        await (await open_database(config)).close()
+        database = await open_database(config)
+        try:
+            await refuse_in_use(database, config)
+        finally:
+            await database.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:

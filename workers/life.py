@@ -1,7 +1,7 @@
 """A worker's whole life: built, running until it is cancelled, and brought down with grace.
 
-Going down: not ready, nothing new is taken on, what was leased or claimed meanwhile is carried on, wake-ups are handed
-on to the other workers, work in hand is waited for, and every step has a deadline: Redis may be away.
+A changed configuration begins a new generation beside the one that runs, and only then is the former brought down. So
+nothing waits while the former ends what it has in hand, and what it has in hand it ends as it was begun.
 """
 
 from __future__ import annotations
@@ -13,142 +13,101 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from app.store.batches import source_of
-from app.store.connection import ANSWER_TIMEOUT_S
-from app.store.duties import beat, fall_silent
-from app.store.faults import StoreError
-from app.store.wakeups import WakeUps
+from app.config.watch import ConfigWatch, NotNowError, hangups
+from app.sealing import UnsealableError
+from app.store.faults import StoreUnavailableError, StoreUnfitError
+from app.store.in_use import InUseError
+from app.store.opening import lacks_its_key, with_keys_of
 from app.telemetry.metrics import Metrics
-from workers.arq_loop import ArqLoop
-from workers.carry import Carrier
-from workers.collect import Collector
 from workers.crew import Crew
-from workers.heartbeat import Heartbeat
-from workers.parts import Parts, build_parts
+from workers.generation import Generation
 from workers.probes import serve_probes
-from workers.push import Pusher
-from workers.submit import Drain, listen
-from workers.sweep import wake_waiting
-from workers.tokens import TokenKeeper
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
-    from app.config import CampaignConfig, Config
+    from app.config import Config, Loaded
 
 log = structlog.get_logger()
 
-_LOOPS_END_S = ANSWER_TIMEOUT_S + 0.5
-"""A lease or a claim that Redis is about to answer is waited for: its batch would be left to its lease."""
-_WORK_MARGIN_S = 5.0
-_HAND_ON_S = 1.0
 _CLOSE_S = 2.0
 
 
-async def live(config: Config) -> None:
-    """Runs until it is cancelled, ends with grace, and only then lets the cancellation through."""
-    parts, crew, lasting = await build_parts(config, Metrics()), Crew(), Crew()
-    wake_ups, arq_loop = WakeUps(config.redis.url), ArqLoop(parts, crew)
-    probes = await serve_probes(parts, crew)
-    await _to_begin_with(parts, lasting)
-    _start(parts, crew, wake_ups, arq_loop)
-    log.info("worker ready", campaigns=len(config.campaigns), probes_port=config.worker.port)
+class WorkerLife:
+    """The generation that runs now, and the former one as long as it has something in hand.
+
+    `loaded` is where the configuration was read from: SIGHUP, and a change of a secret's file, have it read again.
+    """
+
+    def __init__(self, config: Config, loaded: Loaded | None = None) -> None:
+        self._config = config
+        self._metrics = Metrics()
+        self._watch = None if loaded is None else ConfigWatch(loaded, self.take_up, self._metrics)
+        self._now: Generation | None = None
+        self._former: asyncio.Task[None] | None = None
+
+    def reload(self) -> None:
+        """Has the configuration's file read again. Fit for a signal's handler."""
+        if self._watch is not None:
+            self._watch.ask()
+
+    async def live(self) -> None:
+        """Runs until it is cancelled, ends with grace, and only then lets the cancellation through.
+
+        `StoreUnfitError` if Redis could lose messages, or the configuration lacks what has some.
+        """
+        watching = Crew()
+        with hangups(self.reload):
+            self._now = await Generation.begin(self._config, self._metrics)
+            self._metrics.configuration_taken_up()
+            probes = await serve_probes(lambda: self.now)
+            port = self._config.worker.port
+            log.info("worker ready", campaigns=len(self._config.campaigns), probes_port=port)
+            if self._watch is not None:
+                watching.keep_running("configuration", self._watch.run)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await _to_its_end(watching.end_loops(0))
+                await _to_its_end(self._end())
+                if probes is not None:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(probes.cleanup(), _CLOSE_S)
+                log.info("worker stopped")
+
+    @property
+    def now(self) -> Generation:
+        """The generation under the configuration in force."""
+        assert self._now is not None  # noqa: S101  asked for only once it has begun
+        return self._now
+
+    async def take_up(self, loaded: Loaded) -> None:
+        """A new generation under this configuration, and the end of the one before. `ConfigError`, `NotNowError`."""
+        if self._former is not None:
+            await asyncio.wait({self._former})  # so that there never are more than two
+        try:
+            await with_keys_of(loaded.config, self.now.parts.database)
+            new = await Generation.begin(loaded.config, self._metrics, wait_s=0)
+        except InUseError as error:
+            raise error.in_file(str(loaded.path)) from None
+        except UnsealableError:
+            raise lacks_its_key(str(loaded.path)) from None
+        except (StoreUnavailableError, StoreUnfitError) as error:
+            raise NotNowError(str(error)) from None
+        except OSError as error:
+            raise NotNowError(f"a CA bundle cannot be read: {error.strerror}") from None
+        former, self._now = self.now, new
+        self._former = asyncio.create_task(_ended(former), name="end of the former generation")
+
+    async def _end(self) -> None:
+        """Brings all of it down; each step has its deadline."""
+        await asyncio.wait({asyncio.create_task(_ended(self.now)), *([self._former] if self._former else [])})
+
+
+async def _ended(generation: Generation) -> None:
     try:
-        await asyncio.Event().wait()
-    finally:
-        await _to_its_end(_go_down(parts, crew, lasting))
-        await _to_its_end(_close(parts, wake_ups, arq_loop, probes))
-        log.info("worker stopped")
-
-
-async def _to_begin_with(parts: Parts, lasting: Crew) -> None:
-    """A heartbeat before anything is leased; it ends last, for what is in hand is missed with it."""
-    with contextlib.suppress(StoreError):
-        await beat(parts.database, parts.owner)
-    lasting.keep_running("heartbeat", Heartbeat(parts.database, parts.owner, lasting).run)
-
-
-def _start(parts: Parts, crew: Crew, wake_ups: WakeUps, arq_loop: ArqLoop) -> None:
-    keepers = {
-        name: TokenKeeper(
-            name,
-            client,
-            parts.tokens,
-            owner=parts.owner,
-            timeout_s=parts.config.accounts[name].timeout.total_seconds(),
-            metrics=parts.metrics,
-            crew=crew,
-        )
-        for name, client in parts.clients.items()
-    }
-    drains, pusher = _drains(parts, crew, keepers), Pusher(parts, crew)
-    for name, drain in drains.items():
-        crew.keep_running(f"drain {name}", drain.run)
-    for source, collector in _collectors(parts, crew, keepers).items():
-        crew.keep_running(f"collect {source}", collector.run)
-    crew.keep_running("push", pusher.run)
-    crew.keep_running("listen", lambda: listen(wake_ups, drains, pusher.woken.set, crew))
-    crew.keep_running("arq", arq_loop.run)
-
-
-def _drains(parts: Parts, crew: Crew, keepers: dict[str, TokenKeeper]) -> dict[str, Drain]:
-    accounts = parts.config.accounts
-    carriers = {
-        name: Carrier(accounts[name], client, keepers[name], parts.batches, parts.metrics)
-        for name, client in parts.clients.items()
-    }
-    return {
-        name: Drain(campaign, accounts[campaign.account], parts.batches, carriers[campaign.account], crew)
-        for name, campaign in parts.config.campaigns.items()
-    }
-
-
-def _collectors(parts: Parts, crew: Crew, keepers: dict[str, TokenKeeper]) -> dict[str, Collector]:
-    accounts = parts.config.accounts
-    by_source: dict[str, list[CampaignConfig]] = {}
-    for campaign in parts.config.campaigns.values():
-        by_source.setdefault(source_of(campaign, accounts[campaign.account]), []).append(campaign)
-    return {
-        source: Collector(
-            source,
-            accounts[campaigns[0].account],
-            campaigns,
-            client=parts.clients[campaigns[0].account],
-            keeper=keepers[campaigns[0].account],
-            outcomes=parts.outcomes,
-            owner=parts.owner,
-            metrics=parts.metrics,
-            crew=crew,
-        )
-        for source, campaigns in by_source.items()
-    }
-
-
-async def _go_down(parts: Parts, crew: Crew, lasting: Crew) -> None:
-    await crew.end_loops(_LOOPS_END_S)
-    await _at_most(_HAND_ON_S, wake_waiting(parts))
-    await crew.end_work(_grace_s(parts.config))
-    await lasting.end_loops(_HAND_ON_S)
-    await _at_most(_HAND_ON_S, fall_silent(parts.database, parts.owner))
-
-
-def _grace_s(config: Config) -> float:
-    """For what is in hand: the longest that an import or a callback may take, and then it must be written."""
-    timeouts = [config.callbacks.timeout, *(account.timeout for account in config.accounts.values())]
-    return max(timeouts).total_seconds() + _WORK_MARGIN_S
-
-
-async def _close(parts: Parts, wake_ups: WakeUps, arq_loop: ArqLoop, probes: web.AppRunner | None) -> None:
-    if probes is not None:
-        await _at_most(_CLOSE_S, probes.cleanup())
-    await _at_most(_CLOSE_S, wake_ups.close())
-    await _at_most(_CLOSE_S, arq_loop.close())
-    await _at_most(_CLOSE_S, parts.close())
-
-
-async def _at_most(seconds: float, step: Coroutine[object, object, None]) -> None:
-    with contextlib.suppress(TimeoutError, StoreError):
-        await asyncio.wait_for(step, seconds)
+        await generation.go_down()
+        await generation.close()
+    except Exception as error:
+        log.error("work failed", task="end of a configuration", exc_info=error)
 
 
 async def _to_its_end(step: Coroutine[object, object, None]) -> None:

@@ -13,6 +13,7 @@ from app.callbacks.signing import Signer
 from app.provider.client import ProviderClient
 from app.store.batches import Batches
 from app.store.events import Events
+from app.store.in_use import refuse_in_use
 from app.store.opening import open_database
 from app.store.outcomes import Outcomes
 from app.store.records import keep_for
@@ -51,9 +52,22 @@ class Parts:
         await self.database.close()
 
 
-async def build_parts(config: Config, metrics: Metrics) -> Parts:
-    """The parts, connected once Redis is there. `StoreUnfitError` if it could lose messages as it is set up."""
-    database = await open_database(config, wait_s=math.inf)
+async def build_parts(config: Config, metrics: Metrics, *, wait_s: float = math.inf) -> Parts:
+    """The parts, connected once Redis is there, for which they wait.
+
+    `StoreUnfitError` if it could lose messages as it is set up, or holds some of what is configured no more.
+    `StoreUnavailableError` if it is not there in time, `OSError` if a CA bundle cannot be read.
+    """
+    database = await open_database(config, wait_s=wait_s)
+    try:
+        await refuse_in_use(database, config)
+        return _parts(config, metrics, database)
+    except BaseException:
+        await database.close()
+        raise
+
+
+def _parts(config: Config, metrics: Metrics, database: Database) -> Parts:
     keep_ms = round(
         keep_for(config.storage.retention, config.callbacks.retry_schedule).total_seconds() * 1000
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,7 @@ from app.open_files import open_files_allowed
 from app.store.faults import StoreError
 
 if TYPE_CHECKING:
-    from workers.crew import Crew
-    from workers.parts import Parts
+    from workers.generation import Generation
 
 log = structlog.get_logger()
 
@@ -24,17 +24,20 @@ IDLE_S = 75.0
 """A connection may rest so long, and a head take so long to arrive."""
 
 
-async def serve_probes(parts: Parts, crew: Crew) -> web.AppRunner | None:
-    """Serves on `[worker] port`; None where that is 0, or taken: several workers may share a machine."""
-    port = parts.config.worker.port
+async def serve_probes(now: Callable[[], Generation]) -> web.AppRunner | None:
+    """Serves on `[worker] port`; None where that is 0, or taken: several workers may share a machine.
+
+    `now` gives what runs when a probe asks.
+    """
+    port = now().parts.config.worker.port
     if port == 0:
         return None
     open_files_allowed()  # so that who floods this port takes none from the provider's connections
     app = web.Application()
     app.on_response_prepare.append(_tell_nothing_of_the_server)
     app.router.add_get("/livez", _livez)
-    app.router.add_get("/readyz", partial(_readyz, parts, crew))
-    app.router.add_get("/metrics", partial(_metrics, parts))
+    app.router.add_get("/readyz", partial(_readyz, now))
+    app.router.add_get("/metrics", partial(_metrics, now))
     runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=IDLE_S)
     await runner.setup()
     try:
@@ -55,7 +58,8 @@ async def _livez(_: web.Request) -> web.Response:
     return _json({"status": "alive"})
 
 
-async def _readyz(parts: Parts, crew: Crew, _: web.Request) -> web.Response:
+async def _readyz(now: Callable[[], Generation], _: web.Request) -> web.Response:
+    parts, crew = now().parts, now().crew
     if crew.stopping.is_set():
         return _json({"status": "stopping"}, status=503)
     try:
@@ -67,8 +71,8 @@ async def _readyz(parts: Parts, crew: Crew, _: web.Request) -> web.Response:
     return _json({"status": "ready", "redis": "ok", "locked_accounts": accounts})
 
 
-async def _metrics(parts: Parts, _: web.Request) -> web.Response:
-    body, content_type = parts.metrics.render()
+async def _metrics(now: Callable[[], Generation], _: web.Request) -> web.Response:
+    body, content_type = now().parts.metrics.render()
     return web.Response(body=body, headers={"content-type": content_type})
 
 

@@ -24,7 +24,8 @@ from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from app.config import ConfigError, load_config
+from app.config import ConfigError, load
+from app.config.watch import hangups
 from app.store.connection import connect
 from app.store.database import unavailable
 from app.store.faults import StoreError
@@ -32,10 +33,10 @@ from app.store.jobs import QUEUE
 from app.store.opening import LOGIN_REFUSED
 from app.telemetry.logs import configure_logging
 from workers.arq_loop import Context, functions
-from workers.life import live
+from workers.life import WorkerLife
 
 if TYPE_CHECKING:
-    from app.config import Config
+    from app.config import Config, Loaded
 
 log = structlog.get_logger()
 
@@ -49,19 +50,20 @@ def __getattr__(name: str) -> type:
         if not path:
             raise SystemExit("RELAY_CONFIG is not set: name the configuration, e.g. RELAY_CONFIG=relay.toml")
         try:
-            return type("WorkerSettings", (), worker_settings(load_config(Path(path))))
+            loaded = load(Path(path))
         except ConfigError as error:
             raise SystemExit(str(error)) from None
+        return type("WorkerSettings", (), worker_settings(loaded.config, WorkerLife(loaded.config, loaded)))
     raise AttributeError(name)
 
 
-def worker_settings(config: Config) -> dict[str, Any]:
-    """The arguments of arq's Worker."""
+def worker_settings(config: Config, life: WorkerLife) -> dict[str, Any]:
+    """The arguments of arq's Worker, which has this life."""
 
     async def whole_life(_: Context) -> None:
         configure_logging()
         try:
-            await live(config)
+            await life.live()
         except StoreError as error:
             raise SystemExit(f"otp-relay worker: {error}") from None
 
@@ -74,13 +76,15 @@ def worker_settings(config: Config) -> dict[str, Any]:
     }
 
 
-def run_worker(config: Config) -> int:
-    """Runs a worker until SIGTERM or SIGINT; the exit code."""
+def run_worker(config: Config, loaded: Loaded | None = None) -> int:
+    """Runs a worker until SIGTERM or SIGINT; the exit code. `loaded`: what is read again on SIGHUP."""
     configure_logging()
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
+    life = WorkerLife(config, loaded)
     try:
-        Worker(**worker_settings(config)).run()
+        with hangups(life.reload):
+            Worker(**worker_settings(config, life)).run()
     except SystemExit as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,7 +1,7 @@
 """Who asks: the client whose key a request bears. The one place where keys are looked at.
 
-A key is known by its SHA-256 alone. All digests are compared, each in constant time, so that the time of an answer
-tells nothing of them; and every refusal has the same words.
+A key is known by its SHA-256 alone. All digests are compared, each in constant time, with whatever was sent and also
+when nothing was, so that the time of an answer tells nothing of them; and every refusal has the same words.
 """
 
 from __future__ import annotations
@@ -46,15 +46,22 @@ class Keys:
 
     def _holder(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | str | None:
         """Whose key it is. Every digest is compared, whoever asks for what, and wherever one fits."""
-        sent = [value for name, value in headers if name == b"authorization"]
+        key = key_sent(headers)
+        digest = hashlib.sha256(key).digest()
         found: Caller | str | None = None
-        if len(sent) == 1 and sent[0][: len(_SCHEME)].lower() == _SCHEME:
-            digest = hashlib.sha256(sent[0][len(_SCHEME) :].strip(b" ")).digest()
-            for known, holder in self._holders:
-                if hmac.compare_digest(known, digest):
-                    found = holder
-        return found
+        for known, holder in self._holders:
+            if hmac.compare_digest(known, digest):
+                found = holder
+        return found if key else None
 
 
 def _refused() -> Problem:
     return Problem(UNAUTHORIZED, headers={"www-authenticate": "Bearer"})
+
+
+def key_sent(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The key of the one Authorization header (RFC 6750); empty, to be compared as any other, if there is none."""
+    sent = [value for name, value in headers if name == b"authorization"]
+    if len(sent) != 1 or sent[0][: len(_SCHEME)].lower() != _SCHEME:
+        return b""
+    return sent[0][len(_SCHEME) :].strip(b" ")

@@ -18,6 +18,7 @@ from app.sealing import UnsealableError
 from app.secret import SecretUnreadableError
 from app.store.connection import connect
 from app.store.faults import StoreError
+from app.store.in_use import in_use
 from app.store.opening import open_database
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _HOUR_MS = 3_600_000
 
-What = Literal["configuration", "redis", "queue", "account", "campaign"]
+What = Literal["configuration", "redis", "queue", "in use", "account", "campaign"]
 
 _MEND = {
     Refusal.SECRET_KEY: "the provider refuses its secret_key: copy the present one from the provider's website",
@@ -61,8 +62,14 @@ async def _redis(config: Config) -> list[Finding]:
     except UnsealableError:
         mend = "its data was sealed with another key: add that one to [storage] encryption_keys"
         return [Finding("redis", "url", False, mend)]
-    await database.close()
-    return [Finding("redis", "url", True)]
+    try:
+        kept = await in_use(database, config)
+    except StoreError as error:
+        return [Finding("redis", "url", False, str(error))]
+    finally:
+        await database.close()
+    lost = [Finding("in use", one.key, False, f"found {one.how}, expected {one.expected}") for one in kept]
+    return [Finding("redis", "url", True), *lost]
 
 
 async def _queue(url: str) -> list[Finding]:

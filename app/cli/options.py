@@ -10,7 +10,7 @@ import click
 from app.cli.fault import CommandFault
 
 if TYPE_CHECKING:
-    from app.config import Config
+    from app.config import Config, Loaded
 
 PORT = click.IntRange(0, 65_535)
 
@@ -27,12 +27,17 @@ config_option = click.option(
 
 def read_config(config_file: Path | None) -> Config:
     """The configuration in the file. `CommandFault` with all its faults, or if no file was named."""
-    from app.config import ConfigError, load_config
+    return read_loaded(config_file).config
+
+
+def read_loaded(config_file: Path | None) -> Loaded:
+    """As `read_config`, with what it was read from, to be read again when it changes."""
+    from app.config import ConfigError, load
 
     if config_file is None:
         raise CommandFault("no configuration: name one with --config relay.toml, or set RELAY_CONFIG")
     try:
-        return load_config(config_file)
+        return load(config_file)
     except ConfigError as error:
         raise CommandFault(str(error)) from None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from app.cli.options import PORT, config_option, read_config, start_logging
+from app.cli.options import PORT, config_option, read_loaded, start_logging
 
 
 @click.command(epilog="Example: otp-relay api --config relay.toml --port 8080")
@@ -17,12 +17,14 @@ from app.cli.options import PORT, config_option, read_config, start_logging
 def api(config_file: Path | None, host: str | None, port: int | None) -> int:
     """The HTTP service alone."""
     start_logging()
-    config = read_config(config_file)
+    loaded = read_loaded(config_file)
+    config = loaded.config
     from app.serve import run_api
 
     # `litestar run`, granian's workers and whatever else reads the environment see the same file.
     os.environ["RELAY_CONFIG"] = str(config_file)
-    return run_api(config, host or config.server.host, config.server.port if port is None else port)
+    where = (host or config.server.host, config.server.port if port is None else port)
+    return run_api(config, *where, loaded=loaded)
 
 
 @click.command(epilog="Example: otp-relay worker --config relay.toml")
@@ -30,10 +32,10 @@ def api(config_file: Path | None, host: str | None, port: int | None) -> int:
 def worker(config_file: Path | None) -> int:
     """The arq worker alone; any number may run."""
     start_logging()
-    config = read_config(config_file)
+    loaded = read_loaded(config_file)
     from workers.settings import run_worker
 
-    return run_worker(config)
+    return run_worker(loaded.config, loaded)
 
 
 @click.command(epilog="Example: otp-relay sandbox --port 8081")

@@ -4,7 +4,7 @@ The public face of the package; the modules behind it are its own.
 """
 
 from app.config.fault import ConfigError, Fault
-from app.config.file import load_config, parse_config
+from app.config.file import Loaded, load, load_config, parse_config
 from app.config.model import (
     AccountConfig,
     AdminConfig,
@@ -35,6 +35,7 @@ __all__ = [
     "Durability",
     "Fault",
     "Kind",
+    "Loaded",
     "NumberFormat",
     "OnAmbiguous",
     "OutcomesFrom",
@@ -43,6 +44,7 @@ __all__ = [
     "ServerConfig",
     "StorageConfig",
     "WorkerConfig",
+    "load",
     "load_config",
     "parse_config",
 ]

@@ -39,6 +39,10 @@ class Database:
         self.index = index
         self._committer = committer
 
+    def under(self, keyring: Keyring) -> Database:
+        """The same store, sealing and opening with these keys. Its connections are ended once, by either."""
+        return Database(self.client, keyring, self.index, self._committer)
+
     def key(self, *parts: str) -> str:
         """A key of the shard."""
         return PREFIX + ":".join(parts)

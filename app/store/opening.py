@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, cast
 import structlog
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
-from app.sealing import Index, Keyring
+from app.config import ConfigError, Fault
+from app.sealing import Index, Keyring, UnsealableError
 from app.store.commit import Committer, Confirmation
 from app.store.connection import connect_raw
 from app.store.database import Database, unavailable
@@ -45,6 +46,27 @@ async def open_database(config: Config, *, wait_s: float = 0) -> Database:
     # A group's exchange has one deadline of its own, so that no timer is set for each reply.
     writer = connect_raw(config.redis.url, socket_timeout=None)
     return Database(client, keyring, index, Committer(writer, confirmation))
+
+
+async def with_keys_of(config: Config, database: Database) -> Database:
+    """The store that is open already, under the keys of this configuration.
+
+    `UnsealableError` if they do not open it; `StoreUnavailableError`.
+    """
+    keyring = Keyring(config.storage.encryption_keys)
+    try:
+        await _index_secret(database.client, keyring)
+    except StoreUnfitError:
+        raise UnsealableError("no key opens the secret of the indexes") from None
+    except (RedisError, OSError) as error:
+        raise unavailable(error) from None
+    return database.under(keyring)
+
+
+def lacks_its_key(file: str) -> ConfigError:
+    """What is wrong with a file under whose keys the store does not open."""
+    found, expected = "no key that opens what redis holds", "the key in force too, behind the new one"
+    return ConfigError((Fault(file, "storage.encryption_keys", found, expected),))
 
 
 async def _once_there(

@@ -29,6 +29,7 @@ class Metrics:
         self._declare_imports()
         self._declare_outcomes()
         self._declare_callbacks()
+        self._declare_configuration()
 
     def render(self) -> tuple[bytes, str]:
         """What `/metrics` answers: body and content type, in Prometheus' text format."""
@@ -99,6 +100,24 @@ class Metrics:
         self.callback_delay_seconds = self._histogram(
             "relay_callback_delay_seconds", "From event to receipt.", _CALLBACK_DELAY_S, "client"
         )
+
+    def _declare_configuration(self) -> None:
+        self.config_loaded = self._gauge(
+            "relay_config_loaded_timestamp_seconds", "When the configuration in force was taken up."
+        )
+        self.config_refused = self._gauge(
+            "relay_config_reload_failed",
+            "1 while the newest configuration is refused and an older is in force.",
+        )
+
+    def configuration_taken_up(self) -> None:
+        """A configuration is in force from now on."""
+        self.config_loaded.set_to_current_time()
+        self.config_refused.set(0)
+
+    def configuration_refused(self, refused: bool) -> None:
+        """A newer one was refused; or the newest is the one in force again."""
+        self.config_refused.set(int(refused))
 
     def _counter(self, name: str, says: str, *labels: str) -> Counter:
         return Counter(name, says, labels, registry=self.registry)

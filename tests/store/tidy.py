@@ -24,7 +24,7 @@ _OWNED = frozenset({"b", "calls", "m", "due", "waiting", "parked", "queued", "le
     "open", "redials", "numbers", "push", "pushing", "destinations", "pending"})  # fmt: skip
 """Kinds whose every entry belongs to something unfinished, which the checks below find."""
 _OF_THE_CONFIGURATION = frozenset(
-    {"turns", "woken", "wake", "sources", "generations", "token", "hold", "pause", "drain"}
+    {"turns", "woken", "wake", "sources", "generations", "token", "hold", "pause", "drain", "configured"}
 )
 """Kinds that live on: no more of them than campaigns, clients and accounts are configured."""
 _ENDING = frozenset({"e", "events", "by_number", "by_reference", "dead", "breaker", "idem", "rate", "number_rate",

@@ -17,7 +17,7 @@ from app.telemetry.metrics import Metrics
 from tests.api.desk import config_of
 from tests.traffic.wire import Answer, exchange, head
 from workers.crew import Crew
-from workers.parts import Parts
+from workers.generation import Generation
 from workers.probes import serve_probes
 
 _IDLE_S = 0.3
@@ -36,7 +36,8 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     config = config_of("redis://127.0.0.1:1/0")
     settings = dataclasses.replace(config, worker=dataclasses.replace(config.worker, port=port))
     parts = SimpleNamespace(config=settings, metrics=Metrics(), database=SimpleNamespace(read=_fails))
-    runner = await serve_probes(cast("Parts", cast("Any", parts)), Crew())
+    generation = SimpleNamespace(parts=parts, crew=Crew())
+    runner = await serve_probes(lambda: cast("Generation", cast("Any", generation)))
     assert runner is not None
     yield port
     await runner.cleanup()

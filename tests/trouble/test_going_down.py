@@ -84,6 +84,7 @@ async def test_a_callback_that_redis_gives_out_in_the_moment_of_the_signal_is_de
         await _accepted(caller)
         await stage.receiver.wait_for(1)
         await worker.until_said("callback retry")
+        await asyncio.sleep(0.05)  # the worker has been told when to ask again
         stage.server.freeze()
         await asyncio.sleep(0.5)  # the next attempt is due and asked for, and no answer can come
         worker.os_process.send_signal(signal.SIGTERM)
