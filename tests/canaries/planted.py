@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 
-MARK = "Zq7Xv"
+MARK = "Zq7XvKanarie"
 """Begins planted texts of any kind; no word of the program, and no base64 that the suite makes, has it by chance."""
 
 CODE = "004217"

@@ -1,11 +1,11 @@
 """Finds what was planted, as it is or in another dress, in what the relay wrote. Tells of a find, never shows it.
 
-False alarms would make the search worthless. Texts that are known are at least five characters of a kind that nothing
-else makes. A code is six digits with a zero before: nothing counts so, and no letter, digit, point or dash may touch it;
-in sealed bytes it stands at a given place with a chance of 2^-48, so in the 50 MiB that the suite writes into Redis once
-in five million runs. Seven characters of base64, by which a code is known there, are at a given place of a keyed hash
-with 2^-42: once in 100,000 runs of 100,000 hashes each. Numbers are found by their shape, so that each number of each
-test is found: ten bounded digits and more are rarer still in sealed bytes, and times have thirteen.
+False alarms would make the search worthless. Texts that are known have twelve characters and more, of a kind that
+nothing else makes. A code is six digits with a zero before: nothing counts so, and no letter, digit, point or dash may
+touch it; in sealed bytes it stands at a given place with a chance of 2^-48, so in the 50 MiB that the suite writes into
+Redis once in five million runs. Seven characters of base64, by which a code is known there, stand at a given place of a
+keyed hash with 2^-42: in 100,000 hashes, once in a million runs. Numbers are found by their shape, so that each number
+of each test is found: ten bounded digits and more are rarer still in sealed bytes, and times have thirteen.
 """
 
 from __future__ import annotations
