@@ -84,7 +84,14 @@ def _from_environment() -> Litestar:
     except ConfigError as error:
         raise SystemExit(str(error)) from None
     configure_logging()
-    return create_app(loaded.config, loaded)
+    app = create_app(loaded.config, loaded)
+    # Litestar's command has the server set up its own logs meanwhile, one line for each URL among them.
+    app.on_startup.append(_our_logs_again)
+    return app
+
+
+def _our_logs_again() -> None:
+    configure_logging()
 
 
 def __getattr__(name: str) -> Litestar:

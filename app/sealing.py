@@ -1,7 +1,9 @@
 """What is kept sealed in Redis, and how numbers and references are found without being readable there.
 
-Owns the keys. AES-256-GCM with the record's id as associated data, so that a sealed value moved to another record
-does not open; each sealed value names its key by four bytes, so that the first key encrypts and all decrypt.
+Owns the keys. AES-256-GCM with the record's id and, unless it is the body, the kind of field as associated data, so
+that a sealed value moved to another record or another field does not open; each sealed value names its key by four
+bytes, so that the first key encrypts and all decrypt. A nonce is 96 random bits: 2^32 values under one key keep the
+chance that any two share one below 2^-33, which is what NIST SP 800-38D allows.
 """
 
 from __future__ import annotations
@@ -28,10 +30,19 @@ class UnsealableError(Exception):
 class Keyring:
     """Seals with the first key, opens with any."""
 
+    __slots__ = ("_ciphers", "_first")
+
     def __init__(self, keys: Sequence[Secret]) -> None:
-        raw = [base64.b64decode(key.reveal()) for key in keys]
+        raw = dict.fromkeys(base64.b64decode(key.reveal()) for key in keys)
         self._ciphers = {hashlib.sha256(key).digest()[:_KEY_ID_BYTES]: AESGCM(key) for key in raw}
+        if len(self._ciphers) < len(raw):
+            raise ValueError("two encryption keys share their id of four bytes: make another")
         self._first = next(iter(self._ciphers))
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of the keys, as `key_id_of` gives them, the first first; the same key is named once."""
+        return tuple(one.hex() for one in self._ciphers)
 
     def seal(self, clear: bytes, bound_to: str) -> bytes:
         """The sealed value; it opens only when given the same `bound_to`."""
@@ -54,8 +65,15 @@ class Keyring:
             raise UnsealableError("a sealed value was moved or changed") from None
 
 
+def key_id_of(sealed: bytes) -> str:
+    """The id of the key that a value was sealed with: 8 hex digits, from which nothing of the key can be told."""
+    return sealed[:_KEY_ID_BYTES].hex()
+
+
 class Index:
     """Keyed hashes (BLAKE2b, RFC 7693) under a secret that lives sealed in Redis: rotation leaves them be."""
+
+    __slots__ = ("_secret",)
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret

@@ -1,7 +1,8 @@
 """A secret that can be used but not seen.
 
 Owns the one type that carries a secret through the program. It never has a printable form: `repr`, `str` and
-`format` give `<secret>`, and pickling, copying and msgspec refuse it. Only `reveal` gives the text, where it is used.
+`format` give `<secret>`, and pickling, copying, json and msgspec refuse it. Only `reveal` gives the text, where it is
+used.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self.reveal().encode(), other.reveal().encode())
+        # What stands in the environment may be no UTF-8, and the fault of a plain encode would carry it.
+        mine, its = (one.reveal().encode(errors="surrogatepass") for one in (self, other))
+        return hmac.compare_digest(mine, its)
 
     def __repr__(self) -> str:
         return "<secret>"

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from aiohttp import web
 
+from tests.canaries.watch import WATCH
+
 
 class ValkeyServer:
     """A valkey-server that can be killed and started again on what it wrote."""
@@ -61,6 +63,13 @@ class ValkeyServer:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    def look_for_canaries(self) -> None:
+        """Looks through all that it holds now, and all that it ever wrote to its file."""
+        if self._process is not None and self._process.poll() is None:
+            self.thaw()
+            WATCH.look_at_redis(self._socket)
+        WATCH.look_in(self._folder)
+
     def kill(self) -> None:
         """As a crash would."""
         if self._process is not None:
@@ -78,6 +87,7 @@ def valkey_server() -> Iterator[ValkeyServer]:
         server.start()
         yield server
     finally:
+        server.look_for_canaries()
         server.kill()
         shutil.rmtree(folder, ignore_errors=True)
 

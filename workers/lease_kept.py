@@ -24,8 +24,9 @@ async def lease_kept(batches: Batches, batch: Batch) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        renewing.cancel()
-        await asyncio.wait([renewing])
+        while not renewing.done():  # redis-py may take the cancellation for a time-out of its own
+            renewing.cancel()
+            await asyncio.wait([renewing], timeout=0.1)
 
 
 async def _renew(batches: Batches, batch: Batch) -> None:

@@ -70,6 +70,7 @@ class Turn:
 
     async def _stop_renewing(self) -> None:
         if self._renewing is not None:
-            self._renewing.cancel()
-            await asyncio.wait([self._renewing])
+            while not self._renewing.done():  # redis-py may take the cancellation for a time-out of its own
+                self._renewing.cancel()
+                await asyncio.wait([self._renewing], timeout=0.1)
             self._renewing = None

@@ -23,6 +23,7 @@ from app.api.problems import (
     unavailable,
 )
 from app.intake.faults import BodyFault, CampaignForbidden
+from app.sealing import UnsealableError
 from app.store.faults import OutcomeUnknownError, StoreUnavailableError
 
 log = structlog.get_logger()
@@ -39,7 +40,7 @@ def problem_of(error: Exception) -> Problem | None:
             return Problem(FORBIDDEN)
         case OutcomeUnknownError():
             return Problem(OUTCOME_UNKNOWN, headers={"retry-after": "1"})
-        case StoreUnavailableError() | TimeoutError():
+        case StoreUnavailableError() | UnsealableError() | TimeoutError():
             return unavailable()
     return None
 
@@ -47,6 +48,11 @@ def problem_of(error: Exception) -> Problem | None:
 def problem_response(request: ApiRequest, error: Exception) -> Response[bytes]:
     """The answer. An error that is not ours is logged under a fault id, and told by it alone."""
     problem = problem_of(error) or _of_litestar(error)
+    if isinstance(error, UnsealableError):
+        log.error(
+            "record cannot be opened, answered 503: is a key missing in [storage] encryption_keys",
+            path=request.scope.get("path"),
+        )
     if problem is None:
         fault_id = secrets.token_hex(6)
         log.error("request failed", fault_id=fault_id, path=request.scope.get("path"), exc_info=error)

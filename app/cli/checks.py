@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
+from app.cli.check_keys import keys_in_use
+from app.cli.finding import Finding
 from app.provider.client import AccessToken, ProviderClient
 from app.provider.errors import NotSent, ProviderError, Refusal, Refused
-from app.sealing import UnsealableError
 from app.secret import SecretUnreadableError
 from app.store.connection import connect
 from app.store.faults import StoreError
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 _HOUR_MS = 3_600_000
 
-What = Literal["configuration", "redis", "queue", "in use", "account", "campaign"]
-
 _MEND = {
     Refusal.SECRET_KEY: "the provider refuses its secret_key: copy the present one from the provider's website",
     Refusal.TOKEN: "the provider refuses the token it has just made: was the secret_key changed a moment ago?",
@@ -36,40 +35,32 @@ _MEND = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing checked. `mend` says what to do where it did not pass."""
+async def findings(config: Config, *, scan_s: float, seen: Callable[[int, int], None]) -> list[Finding]:
+    """Everything, Redis first, then each account with its campaigns, in the file's order, then the encryption keys.
 
-    what: What
-    name: str
-    passed: bool
-    mend: str = ""
-
-
-async def findings(config: Config) -> list[Finding]:
-    """Everything, Redis first, then each account with its campaigns, in the file's order."""
-    asked = [_redis(config), *(_account(config, account) for account in config.accounts.values())]
+    Redis is looked through for `scan_s` at most; `seen` is told how many of how many keys were looked at.
+    """
+    asked = [_redis(config, scan_s, seen), *(_account(config, one) for one in config.accounts.values())]
     if config.redis.queue_url != config.redis.url:
         asked.insert(1, _queue(config.redis.queue_url))
-    return [finding for found in await asyncio.gather(*asked) for finding in found]
+    found = [finding for part in await asyncio.gather(*asked) for finding in part]
+    return sorted(found, key=lambda finding: finding.what == "key")
 
 
-async def _redis(config: Config) -> list[Finding]:
+async def _redis(config: Config, scan_s: float, seen: Callable[[int, int], None]) -> list[Finding]:
     try:
         database = await open_database(config)
     except StoreError as error:
         return [Finding("redis", "url", False, str(error))]
-    except UnsealableError:
-        mend = "its data was sealed with another key: add that one to [storage] encryption_keys"
-        return [Finding("redis", "url", False, mend)]
     try:
         kept = await in_use(database, config)
+        keys = await keys_in_use(database, scan_s, seen)
     except StoreError as error:
         return [Finding("redis", "url", False, str(error))]
     finally:
         await database.close()
     lost = [Finding("in use", one.key, False, f"found {one.how}, expected {one.expected}") for one in kept]
-    return [Finding("redis", "url", True), *lost]
+    return [Finding("redis", "url", True), *lost, *keys]
 
 
 async def _queue(url: str) -> list[Finding]:

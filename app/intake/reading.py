@@ -5,7 +5,7 @@ Every fault of a body is told at once. What is given out passed all of the contr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class Sent:
     """A request as it came: the parsed body, and what its headers say."""
 
-    body: object
-    canonical_body: bytes
+    body: object = field(repr=False)
+    canonical_body: bytes = field(repr=False)
     """Used only where there is a key."""
     idempotency_key: str | None
     traceparent: str | None

@@ -1,7 +1,8 @@
 """Batches: leased, marked before they are sent, settled once. Each change is one script.
 
 A batch's id is its fence: it is given to one lease and never again, and every script checks that the batch still is
-in the state that the caller believes. A worker that lost its lease changes nothing.
+in the state that the caller believes. A worker that lost its lease changes nothing. A record that no key of this
+worker opens stops no other: it is set aside before anything is sent, and waits queued.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
+import structlog
+
 from app.message import BatchId, MessageId
+from app.sealing import UnsealableError
 from app.secret import Secret
 from app.store.faults import StoreError
 from app.store.records import open_body, open_code
@@ -21,6 +25,8 @@ from app.store.records import open_body, open_code
 if TYPE_CHECKING:
     from app.config import AccountConfig, CampaignConfig
     from app.store.database import Database
+
+log = structlog.get_logger()
 
 LEASE_MS = 5_000
 """From lease to the mark before the import. A batch that waits there, for a token or for its other half, is renewed."""
@@ -35,6 +41,7 @@ LONE_REJECTIONS = 3
 SMALLER_FOR_MS = 600_000
 """How long batches stay small after the provider found one too large."""
 _LET_GO_S = 1.0
+_MOST_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +156,35 @@ class Batches:
         )
         word = reply[0].decode()
         if word == "batch":
-            members = tuple(self._member(row) for row in reply[2:])
-            return Batch(batch_id, campaign, members, probe=reply[1] == b"1")
+            members = await self._opened(campaign, batch_id, reply[2:])
+            return Batch(batch_id, campaign, members, probe=reply[1] == b"1") if members else Nothing(1)
         if word == "ceiling":
             return CeilingReached(*reply[1:])
         if word == "held":
             return Nothing(max(1, int(reply[2])), held=reply[1].decode())
         return Nothing(max(1, int(reply[1]))) if word == "wait" else Nothing(None)
+
+    async def _opened(
+        self, campaign: CampaignConfig, batch_id: BatchId, rows: list[list[bytes]]
+    ) -> tuple[Member, ...]:
+        """Whom the import can carry. Who cannot be opened waits queued. Empty: nobody is left, or the lease is lost."""
+        members: list[Member] = []
+        aside: list[str] = []
+        for row in rows:
+            try:
+                members.append(self._member(row))
+            except UnsealableError:
+                aside.append(row[0].decode())
+        if not aside:
+            return tuple(members)
+        log.error(
+            "message cannot be opened, left queued: is a key missing in [storage] encryption_keys",
+            campaign=campaign.name,
+            message_ids=aside[:_MOST_NAMED],
+            count=len(aside),
+        )
+        reply = await self._db.run("set_aside", batch_id, *aside)
+        return tuple(members) if reply[0] == b"left" and reply[1] == len(members) else ()
 
     def _member(self, row: list[bytes]) -> Member:
         message_id = MessageId(row[0].decode())

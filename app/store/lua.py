@@ -20,6 +20,7 @@ FREEING = frozenset(
         "settle", "recover_leases", "expire", "cancel", "outcome", "reconcile", "time_out", "settle_event",
         "claim_events", "drop_token", "store_token", "lock_account", "mark_sending", "split", "lease", "replay_event",
         "take_duty", "drop_duty", "wake_again", "pause", "drain", "resume", "record_action", "count_hour", "remember",
+        "set_aside", "reseal_token",
     }
 )  # fmt: skip
 """What still runs when Redis is out of memory: all that ends messages, and what operators do. Accepting is refused

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from app.message import Callback, CallbackState, EventId, Message, MessageId, TimelineEntry, rfc3339
@@ -48,7 +48,7 @@ class Draft:
     traceparent: str | None
     idempotency_key: str | None
     """Unique within the client; the store keeps a keyed hash of it."""
-    canonical_body: bytes
+    canonical_body: bytes = field(repr=False)
     """The parsed request in one spelling, for the fingerprint that tells the same body from another."""
 
 

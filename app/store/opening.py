@@ -25,15 +25,17 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 LOGIN_REFUSED = "redis refuses the login: mend user and password in [redis] url"
+KEY_MISSING = "redis holds data sealed with another key: add that one to [storage] encryption_keys"
 CONFIRM_TIMEOUT_MS = 3000
 _LOOK_AGAIN_S = 0.2
-_INDEX_SECRET = "relay:index-secret"
+INDEX_SECRET = "relay:index-secret"
 
 
 async def open_database(config: Config, *, wait_s: float = 0) -> Database:
     """The store, ready for use. Redis may take up to `wait_s` to appear, which is said once.
 
-    `StoreUnavailableError` if it does not; `StoreUnfitError` if it could lose messages as it is set up.
+    `StoreUnavailableError` if it does not; `StoreUnfitError` if it could lose messages as it is set up, or if no key
+    opens the secret of its indexes.
     """
     if config.redis.shards > 1:
         raise StoreUnfitError("shards > 1 is not served by this version: set [redis] shards = 1")
@@ -127,10 +129,13 @@ async def _settings(client: Client) -> dict[str, str]:
 
 
 async def _index_secret(client: Client, keyring: Keyring) -> bytes:
-    if await client.get(_INDEX_SECRET) is None:  # a Redis that is full would take no second one either
-        await client.set(_INDEX_SECRET, keyring.seal(os.urandom(32), _INDEX_SECRET), nx=True)
-    sealed = await client.get(_INDEX_SECRET)
-    secret = keyring.open(sealed, _INDEX_SECRET)
+    if await client.get(INDEX_SECRET) is None:  # a Redis that is full would take no second one either
+        await client.set(INDEX_SECRET, keyring.seal(os.urandom(32), INDEX_SECRET), nx=True)
+    sealed = await client.get(INDEX_SECRET)
+    try:
+        secret = keyring.open(sealed, INDEX_SECRET)
+    except UnsealableError:
+        raise StoreUnfitError(KEY_MISSING) from None
     if not keyring.is_current(sealed):
-        await client.set(_INDEX_SECRET, keyring.seal(secret, _INDEX_SECRET))
+        await client.set(INDEX_SECRET, keyring.seal(secret, INDEX_SECRET))
     return secret

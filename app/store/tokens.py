@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
+
+from app.sealing import UnsealableError
 from app.secret import Secret
 from app.store.duties import drop_duty, take_duty
 
 if TYPE_CHECKING:
     from app.store.database import Database
+
+log = structlog.get_logger()
 
 FIRST_PAUSE_MS = 5_000
 LONGEST_PAUSE_MS = 600_000
@@ -32,13 +37,23 @@ class Tokens:
         self._db = database
 
     async def get(self, account: str) -> SharedToken | None:
-        """The account's token, if there is one."""
+        """The account's token, if there is one that opens; what an older key sealed is sealed anew."""
         sealed, expires, generation, made = await self._db.read(
             "HMGET", self._db.key("token", account), "t", "x", "g", "at"
         )
         if sealed is None:
             return None
-        clear = self._db.keyring.open(sealed, f"token/{account}").decode()
+        keyring, bound_to = self._db.keyring, f"token/{account}"
+        try:
+            clear = keyring.open(sealed, bound_to).decode()
+        except UnsealableError:
+            log.warning(
+                "token cannot be opened, another is made: is a key missing in [storage] encryption_keys",
+                account=account,
+            )
+            return None
+        if not keyring.is_current(sealed):
+            await self._db.run("reseal_token", account, generation, keyring.seal(clear.encode(), bound_to))
         return SharedToken(Secret.of(clear), generation.decode(), int(expires) or None, int(float(made)))
 
     async def locked_for_ms(self, account: str) -> int:

@@ -1,21 +1,28 @@
 """How the process logs: structlog and the standard library through one formatter, to stderr.
 
 Owns the form of a log line: readable on a terminal, one JSON object a line elsewhere. Every line, whoever wrote it,
-passes the redaction last. It must never be set up at import: `configure_logging` is called once by each entry point.
+passes the redaction last, what nobody caught included. It must never be set up at import: `configure_logging` is
+called once by each entry point.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import os
 import sys
+import threading
 from collections.abc import Mapping
+from types import TracebackType
 from typing import Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor
 
 from app.telemetry.redaction import redact_value
+
+log = structlog.get_logger()
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -67,6 +74,7 @@ def configure_logging(*, stream: TextIO | None = None, env: Mapping[str, str] = 
         cache_logger_on_first_use=True,
     )
     _route_standard_library(level, formatter, stream)
+    _route_the_uncaught()
 
 
 def _last_steps(form: Literal["json", "console"], stream: TextIO) -> list[Processor]:
@@ -89,7 +97,7 @@ def _structured_exception(logger: object, method: str, event: EventDict) -> Even
 
 
 def _route_standard_library(level: int, formatter: logging.Formatter, stream: TextIO) -> None:
-    handler = logging.StreamHandler(stream)
+    handler = _Handler(stream)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -102,6 +110,39 @@ def _route_standard_library(level: int, formatter: logging.Formatter, stream: Te
     for name in _HELD_AT_WARNING:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     logging.captureWarnings(True)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """The library's own would write the arguments of a line that it cannot form, as they are."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        line = {"event": "log line could not be formed", "logger": record.name, "level": "error"}
+        with contextlib.suppress(OSError, ValueError):
+            self.stream.write(json.dumps({**line, "at": f"{record.pathname}:{record.lineno}"}) + "\n")
+
+
+def _route_the_uncaught() -> None:
+    """What Python would write to stderr itself, traceback, values and all. A hook that somebody else has set stays."""
+    sys.excepthook = _uncaught
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _uncaught_in_thread
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _unraisable
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    log.error("process failed", exc_info=error)
+
+
+def _uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None and not issubclass(args.exc_type, SystemExit):
+        log.error("thread failed", exc_info=args.exc_value)
+
+
+def _unraisable(args: sys.UnraisableHookArgs) -> None:
+    log.error("fault outside of any task", exc_info=args.exc_value)
 
 
 def _level(text: str) -> int:

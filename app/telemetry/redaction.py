@@ -1,7 +1,8 @@
 """The last line: what looks like a secret is taken out of a text before it is written.
 
 Others must not log secrets in the first place; this is for what slips through, in a library's message or in an
-exception's. It works on text alone, by shape, and would rather hide a harmless number than show a person's.
+exception's. It works on text alone, by shape, and would rather hide a harmless number than show a person's. It cannot
+know a code that stands by itself: six digits may be anything.
 """
 
 from __future__ import annotations
@@ -18,11 +19,18 @@ _CREDENTIALS = (
     *("signing_secret", "signing_secrets", "encryption_key", "encryption_keys"),
 )
 _HIDDEN_FIELDS = frozenset({*_CREDENTIALS, "token", "secret"})
+_NUMBER_FIELDS = frozenset({"phone_number", "caller_id", "callee_id"})
+
+# Whatever a query says, the path before it says enough.
+_QUERY = re.compile(r"""\?(?=[A-Za-z_][\w.%~-]*=)[^\s"'<>\\]+""")
 
 # Any quoting a library may have put around name and value: a query, JSON, JSON within JSON, Python's repr. A quoted
-# value is hidden up to the same quote, another up to what ends a word.
+# value is hidden up to the same quote, another up to what ends a word. "token" alone is also a word of sentences.
 _NAMED = re.compile(
-    rf"""(?ix) (?P<name> \b (?:{"|".join(_CREDENTIALS)}) (?:\\*["'])? \s* (?: = | : | %3D ) \s* \[? (?: b (?=["']) )? )
+    rf"""(?ix) (?P<name> (?<![a-z0-9])
+      (?: (?:{"|".join(_CREDENTIALS).replace("_", "[_-]?")}) (?:\\*["'])? \s* (?: = | : | %3D )
+        | token (?: \s* (?: = | %3D ) | \\*["'] \s* : ) )
+      \s* \[? (?: b (?=["']) )? )
     (?: (?P<quote> \\*["'] ) (?: (?!(?P=quote)) . )+
       | (?: (?:Bearer|Basic) \s+ )? [^\s"'&,;<>\\)\]}}]+ )"""
 )
@@ -31,12 +39,14 @@ _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){1,2}")
 _SIGNING = re.compile(r"\b(whsec|whsk)_[A-Za-z0-9+/_=-]+")
 _URL_LOGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/?#@]+@", re.IGNORECASE)
 
-# Digits that other letters or digits touch are part of an id, a hash or a time, not a number that somebody dials.
+# Digits that other letters or digits touch are part of an id, a hash or a time, not a number that somebody dials. What
+# may stand between two of its digits: what people and forms write there.
+_GAP = r"(?:[ .()+\u00a0-]|%20){0,2}"
 _NUMBER = re.compile(
-    r"(?<![\w.+:-])(?:\+[1-9](?:[ .-]?[0-9]){7,14}|(?:0|84)[1-9](?:[ .-]?[0-9]){7,9})(?![\w:])(?!\.[0-9])"
+    rf"(?<![\w.+:-])(?:(?:\+|%2B)[1-9](?:{_GAP}[0-9]){{7,14}}|(?:0|84)[1-9](?:{_GAP}[0-9]){{7,9}})(?![\w:])(?!\.[0-9])",
+    re.IGNORECASE,
 )
-_QUERY_NUMBER = re.compile(r"(?i)%2B[1-9][0-9]{7,14}")
-_NOT_DIALLED = re.compile(r"[^0-9+]")
+_NOT_DIALLED = re.compile(r"%2[B0]|[^0-9+]", re.IGNORECASE)
 
 
 # What nearly every line bears: ids of ours, times, numbers that are masked already.
@@ -49,25 +59,28 @@ def redact(text: str) -> str:
     """The text with credentials hidden and phone numbers masked; what is masked already stays as it is."""
     if _PLAIN.fullmatch(text):
         return text
+    text = _QUERY.sub(f"?{HIDDEN}", text)
     text = _NAMED.sub(lambda found: f"{found['name']}{found['quote'] or ''}{HIDDEN}", text)
     text = _BEARER.sub(rf"\1 {HIDDEN}", text)
     text = _JWT.sub(HIDDEN, text)
     text = _SIGNING.sub(rf"\1_{HIDDEN}", text)
     text = _URL_LOGIN.sub(rf"\g<scheme>{HIDDEN}@", text)
-    text = _QUERY_NUMBER.sub(lambda found: mask_number(f"+{found[0][3:]}"), text)
     return _NUMBER.sub(lambda found: _masked(found[0]), text)
 
 
 def _masked(number: str) -> str:
     """Masked as E.164: the national form is shorter, and would show nearly all of it."""
-    dialled = _NOT_DIALLED.sub("", number).removeprefix("+")
+    dialled = _NOT_DIALLED.sub("", number).replace("+", "")
     return mask_number(f"+84{dialled[1:]}" if dialled.startswith("0") else f"+{dialled}")
 
 
 def redact_value(name: str, value: object) -> object:
     """A log field's value: texts redacted, in containers too; a field named as a credential is hidden whole."""
-    if name.lower() in _HIDDEN_FIELDS and value is not None:
+    named = name.lower().replace("-", "_")
+    if named in _HIDDEN_FIELDS and value is not None:
         return HIDDEN
+    if named in _NUMBER_FIELDS and isinstance(value, int):
+        return mask_number(f"+{value}")
     match value:
         case str():
             return redact(value)

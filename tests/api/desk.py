@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -23,13 +22,16 @@ from app.store.database import Database
 from app.store.events import DueEvent, Events
 from app.store.opening import open_database
 from app.store.outcomes import Outcomes
+from tests.canaries.planted import CODE as CODE
+from tests.canaries.planted import ENCRYPTION_KEY, PROVIDER_SECRET, SIGNING_SECRET, api_key
+from tests.canaries.planted import NUMBER as NUMBER
+from tests.canaries.search import Place
+from tests.canaries.watch import WATCH
 
 Json = dict[str, Any]
 
-CODE = "004217"
-NUMBER = "+84901234567"
 RECEIVER = "http://127.0.0.1:9"
-KEYS = {name: f"{name}-0123456789abcdef" for name in ("checkout", "delivery", "notices", "admin")}
+KEYS = {name: api_key(name) for name in ("checkout", "delivery", "notices", "admin")}
 KEEP_MS = 100 * 3600 * 1000
 
 UNDER_V1 = (
@@ -52,11 +54,10 @@ def _campaign(number: int, kind: str) -> dict[str, str]:
 
 def _client(name: str, *campaigns: str) -> dict[str, str]:
     digest = hashlib.sha256(KEYS[name].encode()).hexdigest()
-    secret = base64.b64encode(b"k" * 32).decode()
     return {
         "api_keys": f'["sha256:{digest}"]',
         "campaigns": f"[{_quoted(*campaigns)}]",
-        "signing_secrets": f'["whsec_{secret}"]',
+        "signing_secrets": f'["{SIGNING_SECRET}"]',
     }
 
 
@@ -71,12 +72,12 @@ def config_text(redis_url: str, more: Mapping[str, str] | None = None) -> str:
         "redis": {"url": _quoted(redis_url)},
         "provider.accounts.main": {
             "base_url": _quoted("http://127.0.0.1:9"),
-            "secret_key": '"provider-secret"',
+            "secret_key": _quoted(PROVIDER_SECRET),
         },
         "campaigns.login-otp": _campaign(1, "voice_otp"),
         "campaigns.order-notice": _campaign(2, "notification"),
         "clients.notices": _client("notices", "order-notice"),
-        "storage": {"encryption_keys": f"[{_quoted(base64.b64encode(b'e' * 32).decode())}]"},
+        "storage": {"encryption_keys": f"[{_quoted(ENCRYPTION_KEY)}]"},
         "admin": {"api_keys": f'["sha256:{digest}"]'},
     }
     for name in ("checkout", "delivery"):
@@ -101,7 +102,16 @@ async def open_caller(config: Config) -> AsyncIterator[Caller]:
     """The API of this configuration, whether Redis is there or not."""
     app = create_app(config)
     async with serving(app) as url, httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as http:
+        http.event_hooks["response"].append(_look_at)
         yield Caller(http, app)
+
+
+async def _look_at(answer: httpx.Response) -> None:
+    """No answer tells a code; of the pages, some show an example's."""
+    path = answer.request.url.path
+    if path.startswith(("/v1", "/metrics", "/livez", "/readyz")):
+        place = Place.METRICS if path == "/metrics" else Place.ANSWER
+        WATCH.look(await answer.aread(), place, f"answer {answer.status_code} of {path.split('?')[0][:12]}")
 
 
 @asynccontextmanager

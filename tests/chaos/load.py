@@ -15,7 +15,9 @@ from typing import Any
 
 import aiohttp
 
-KEY = "chaos-key-0123456789"
+from tests.canaries.planted import CODE, api_key
+
+KEY = api_key("chaos")
 GIVE_UP_S = 40.0
 _ORDINARY_SHARE, _AGAIN_SHARE = 0.72, 0.04
 _ENDINGS = ("0001", "0002", "0005", "0007", "0008", "0021", "0022", "0024", "0031", "0032", "0043", "0044")
@@ -59,7 +61,7 @@ def draw(count: int, rng: random.Random) -> list[Sent]:
             number = f"09{1 + n // 1000}{n % 1000:03d}{ending}"
         otp = rng.random() < 0.7
         campaign = "login-otp" if otp else "order-notice"
-        drawn.append(Sent(f"m-{n}", number, campaign, f"{100_000 + n % 899_999}" if otp else None))
+        drawn.append(Sent(f"m-{n}", number, campaign, CODE if otp else None))
     return drawn
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import random
 import time
@@ -13,7 +12,8 @@ from typing import Any
 from aiohttp import web
 from standardwebhooks import Webhook
 
-SIGNING_SECRET = "whsec_" + base64.b64encode(b"c" * 32).decode()
+from tests.canaries.planted import SIGNING_SECRET
+
 _FAILS = 0.05
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import hashlib
 import random
@@ -18,9 +17,11 @@ from typing import Any
 import aiohttp
 
 from app.store.connection import connect_raw
+from tests.canaries.planted import ENCRYPTION_KEY, SANDBOX_SECRET, SIGNING_SECRET
+from tests.canaries.watch import WATCH
 from tests.chaos.fleet import Fleet
 from tests.chaos.load import KEY, Callers, Sent, draw
-from tests.chaos.receiver import SIGNING_SECRET, Receiver
+from tests.chaos.receiver import Receiver
 from tests.chaos.trouble import Trouble, draw_blows
 from tests.chaos.verdict import Verdict, judge
 from tests.servers import receiving, valkey_server
@@ -108,7 +109,7 @@ port = 0
 url = "{redis_url}"
 [provider.accounts.main]
 base_url = "{sandbox_url}"
-secret_key = "sandbox-secret"
+secret_key = "{SANDBOX_SECRET}"
 timeout = "2s"
 {campaigns}
 [clients.chaos]
@@ -122,7 +123,7 @@ rate_limit = "100000/s"
 retry_schedule = ["300ms", "500ms", "1s", "1s", "2s", "2s", "2s", "2s"]
 timeout = "2s"
 [storage]
-encryption_keys = ["{base64.b64encode(b"e" * 32).decode()}"]
+encryption_keys = ["{ENCRYPTION_KEY}"]
 """
 
 
@@ -164,6 +165,7 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Report:
             report.verdict.untidy += await faults_of(client)
         finally:
             await client.aclose()
+        WATCH.look_in(folder)
         return report
 
 

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import base64
 import copy
+import dataclasses
+import hmac
+import json
+import marshal
 import pickle
+import pprint
+import string
+import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.callbacks.signing import generate_key_pair
 from app.config import ConfigError, parse_config
+from app.intake.reading import Sent
 from app.secret import Secret, SecretUnreadableError
+from tests.canaries.planted import MARK
 from tests.config.sample import ENV, LEAST, faults_of, read
+from tests.store.desk import draft_of
 
 PLACES = {
     "secret_key": '{ env = "AICALLCENTER_SECRET_KEY" }',
@@ -24,8 +36,6 @@ PLACES = {
     "encryption_keys": '[{ env = "RELAY_ENCRYPTION_KEY" }]',
     "api_keys": f'["sha256:{"ab" * 32}"]',
 }
-# Begins every planted secret and stands nowhere else: drawn text alone may be a word of the program.
-MARK = "Zq7Xv"
 SECRET_TEXTS = st.text(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/=_-", min_size=12, max_size=60
 ).map(lambda drawn: MARK + drawn)
@@ -49,6 +59,76 @@ def test_no_fault_and_no_repr_of_a_configuration_shows_a_secret(text: str, key: 
     except ConfigError as refused:
         shown = f"{refused}{refused!r}{refused.faults!r}"
     assert MARK not in shown
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Holder:
+    """As many parts of the program hold one."""
+
+    name: str
+    secret: Secret
+
+
+class Struct(msgspec.Struct):
+    """The same, of msgspec."""
+
+    secret: Secret
+
+
+def _deep(secret: Secret, depth: int) -> str:
+    return _deep(secret, depth - 1) if depth else f"{secret.nothing}"  # type: ignore[attr-defined]
+
+
+@given(SECRET_TEXTS)
+def test_no_holder_traceback_or_log_shows_what_it_holds(text: str) -> None:
+    secret = Secret.of(text)
+    shown = [repr(Holder("a", secret)), repr(Struct(secret)), repr({"a": [secret]}), pprint.pformat([secret])]
+    shown += [f"{secret!r:>9}{secret!s}{secret!a}", string.Template("$a").substitute(a=secret)]
+    shown += [json.dumps({"a": secret}, default=str), msgspec.json.encode(secret, enc_hook=repr).decode()]
+    try:
+        _deep(secret, 2)
+    except AttributeError as error:
+        error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next  # this frame holds the text
+        shown += traceback.TracebackException.from_exception(error, capture_locals=True).format()
+        with_locals = structlog.tracebacks.ExceptionDictTransformer(show_locals=True)
+        shown.append(repr(with_locals((type(error), error, error.__traceback__))))
+    assert any("secret = <secret>" in form for form in shown)
+    assert MARK not in "".join(shown)
+
+
+@pytest.mark.parametrize(
+    "write",
+    (json.dumps, dataclasses.asdict, marshal.dumps, bytes, vars, iter),
+    ids=("json", "asdict", "marshal", "bytes", "vars", "iter"),
+)
+def test_a_holder_cannot_be_taken_apart(write: Callable[[object], object]) -> None:
+    secret = Secret.of(f"{MARK}held")
+    with pytest.raises((TypeError, ValueError)) as refused:
+        write(Holder("a", secret) if write is dataclasses.asdict else secret)
+    assert MARK not in str(refused.value)
+
+
+def test_what_is_no_unicode_is_compared_without_a_fault() -> None:
+    assert Secret.of(f"{MARK}\udcff") == Secret.of(f"{MARK}\udcff")
+    assert Secret.of(f"{MARK}\udcff") != Secret.of(f"{MARK}\udcfe")
+
+
+def test_equality_takes_the_library_s_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return True
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    assert Secret.of("a") == Secret.of("b")
+    assert compared == [(b"a", b"b")]
+
+
+def test_a_request_and_a_draft_do_not_show_the_body_that_holds_the_code() -> None:
+    sent = Sent({"otp_code": f"{MARK}1"}, f"{MARK}2".encode(), None, None)
+    draft = replace(draft_of(), canonical_body=f"{MARK}3".encode(), otp_code=Secret.of(f"{MARK}4"))
+    assert MARK not in f"{sent} {draft}"
 
 
 def test_a_redis_password_is_in_no_repr_and_no_fault() -> None:

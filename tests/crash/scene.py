@@ -10,6 +10,7 @@ from pathlib import Path
 
 from app.message import MessageId
 from app.store.messages import MessageDetail
+from tests.canaries.planted import api_key
 from tests.crash.point import Job, Point
 from tests.crash.processes import Child, Nursery
 from tests.store.tidy import faults_of
@@ -19,7 +20,7 @@ LEASES_MS = 2_000
 """What leases last in these scenes; a provider's and a callback's time-out come on top."""
 PATIENCE_S = 30.0
 _LOOK_EVERY_S = 0.1
-API_KEY = b"checkout-0123456789abcdef"
+API_KEY = api_key("checkout").encode()
 _AMBIGUOUS = "import ambiguous"
 _TOO_SLOW = "no answer"
 """Why an import is ambiguous that outlasted its second: on a machine that is too busy that is no crash's doing."""

@@ -14,6 +14,8 @@ from typing import Any, Self
 
 import httpx
 
+from tests.canaries.search import Place
+from tests.canaries.watch import WATCH
 from tests.e2e.processes import using
 from tests.e2e.program import OTP_RELAY, Program
 
@@ -87,6 +89,11 @@ class DevRun(Program):
     def part(self, name: str) -> int:
         """The process of a part that is a command of this program."""
         return next(pid for pid, line in self.processes().items() if f" app.cli {name} " in f"{line} ")
+
+    def look_for_canaries(self) -> None:
+        """Its logs and its Redis; the screen shows a key and an example, which is what it is for."""
+        WATCH.look(self.stderr, Place.LOG, "screen")
+        WATCH.look_in(self.data)
 
     def gone(self, within_s: float) -> bool:
         """Whether nothing of it lives any more, in time."""

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from tests.canaries.search import Place
+from tests.canaries.watch import WATCH
 from tests.e2e.processes import MARK, marked
 
 OTP_RELAY = (sys.executable, "-m", "app.cli")
@@ -63,6 +65,11 @@ class Program:
         self._process.wait(5)
         for reader in self._readers:
             reader.join(5)
+        self.look_for_canaries()
+
+    def look_for_canaries(self) -> None:
+        """Looks through all that it said: servers log to either."""
+        WATCH.look(self.stdout + self.stderr, Place.LOG, "output")
 
     @property
     def pid(self) -> int:

@@ -318,14 +318,18 @@ async def test_a_closed_client_sends_nothing(client_of: ClientMaker) -> None:
 # --- nothing leaks
 
 
+_QUOTING = f"POST http://localhost/api/?access_token={TOKEN.value.reveal()} otp_code 004217 for 0901234567"
+"""As a provider's error page may repeat what it was sent."""
+
+
 @pytest.mark.parametrize(
     "step",
     (
         pytest.param(hang_up, id="ambiguous, closed"),
         pytest.param(reset, id="ambiguous, reset"),
-        pytest.param(answer(b"<html>", 500), id="ambiguous, 500"),
-        pytest.param(answer({"status": 0, "code": "01"}), id="refused"),
-        pytest.param(answer({"status": 1}), id="ambiguous, no results"),
+        pytest.param(answer(f"<h1>500</h1>{_QUOTING}".encode(), 500), id="ambiguous, 500"),
+        pytest.param(answer({"status": 0, "code": "01", "message": _QUOTING}), id="refused"),
+        pytest.param(answer({"status": 1, "message": _QUOTING}), id="ambiguous, no results"),
     ),
 )
 async def test_an_error_carries_no_url_token_number_or_code(

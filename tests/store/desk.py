@@ -24,12 +24,13 @@ from app.store.messages import Accepted, Draft, Messages, new_message_id
 from app.store.outcomes import Finding, Outcomes
 from app.store.records import Body
 from app.store.tokens import Tokens
+from tests.canaries.planted import CODE, ENCRYPTION_KEY
 
 KEEP_MS = 100 * 3600 * 1000
 ALICE, BOB = "+84901000001", "+84901000002"
 DESTINATION = "https://checkout.internal:443"
 URL = "https://checkout.internal/outcomes"
-_KEY = Secret.of("ZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWU=")
+_KEY = Secret.of(ENCRYPTION_KEY)
 
 ACCOUNT = AccountConfig(
     name="main",
@@ -91,7 +92,7 @@ def draft_of(
         client=client,
         campaign=campaign,
         body=Body(number, reference, {}, URL if destination else None, {}),
-        otp_code=Secret.of("004217"),
+        otp_code=Secret.of(CODE),
         ttl_ms=ttl_ms,
         expires_at_ms=None,
         destination=destination,
@@ -192,8 +193,8 @@ class Desk:
 
     async def answered(self, number: str = ALICE, **more: Any) -> MessageId:
         """A message with a final event."""
-        message_id = await self.submitted(number, call_id=f"call-{number}", **more)
-        assert (await self.row(number, f"call-{number}")).fate == "settled"
+        message_id = await self.submitted(number, call_id=f"call-{number[-4:]}", **more)
+        assert (await self.row(number, f"call-{number[-4:]}")).fate == "settled"
         return message_id
 
     async def claim(

@@ -100,7 +100,7 @@ async def test_repeated_rows_change_nothing(desk: Desk) -> None:
     await desk.answered()
     before = await desk.dump()
     for state in (40, 50, 10):
-        assert (await desk.row(call_id=f"call-{ALICE}", state=state)).fate == "known"
+        assert (await desk.row(call_id=f"call-{ALICE[-4:]}", state=state)).fate == "known"
     assert await desk.dump() == before
 
 

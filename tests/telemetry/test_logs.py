@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 
@@ -25,7 +26,7 @@ class Terminal(io.StringIO):
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, hook, ours = root.handlers[:], root.level, sys.excepthook, structlog.get_config()
     names = ("httpx", "httpcore", "arq", "aiohttp", "uvicorn", "uvicorn.access")
     logging.captureWarnings(False)
     levels = {name: logging.getLogger(name).level for name in names}
@@ -35,7 +36,8 @@ def _logging_as_it_was() -> Iterator[None]:
     root.setLevel(level)
     for name, was in levels.items():
         logging.getLogger(name).setLevel(was)
-    structlog.reset_defaults()
+    sys.excepthook = hook
+    structlog.configure(**ours)
     structlog.contextvars.clear_contextvars()
 
 

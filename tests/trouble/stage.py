@@ -23,13 +23,14 @@ from typing import Any
 import httpx
 
 from app.config import parse_config
+from tests.canaries.planted import api_key
 from tests.servers import ValkeyServer
 from tests.store.tidy import assert_tidy
 from tests.workers.rig import Receiver, relay_toml, until
 
 Json = dict[str, Any]
 
-API_KEY = "checkout-0123456789abcdef"
+API_KEY = api_key("checkout")
 BIN = Path(sys.executable).parent
 OWN_WORKER: tuple[str, ...] = ()
 """`otp-relay worker`, with the stage's file."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import itertools
 import json
 import os
@@ -25,11 +24,14 @@ from app.secret import Secret
 from app.store.database import Database
 from app.store.messages import Accepted, Draft, MessageDetail, Messages, new_message_id
 from app.store.records import Body
+from tests.canaries.planted import CODE, ENCRYPTION_KEY, SANDBOX_SECRET
+from tests.canaries.planted import SIGNING_SECRET as SIGNING_SECRET
+from tests.canaries.search import Place
+from tests.canaries.watch import WATCH
 
 Json = dict[str, Any]
 
 OTP, NOTICE = "sandbox-login-otp", "sandbox-order-notice"
-SIGNING_SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 PATIENCE_S = 15.0
 STARTING_S = 40.0
 KEEP_MS = 100 * 3600 * 1000
@@ -61,7 +63,7 @@ port = 0
 url = "{redis_url}"
 [provider.accounts.main]
 base_url = "{provider_url}"
-secret_key = "sandbox-secret"
+secret_key = "{SANDBOX_SECRET}"
 timeout = "2s"
 {extra.get("account", "")}
 {campaigns}
@@ -69,7 +71,7 @@ timeout = "2s"
 [callbacks]
 {extra.get("callbacks", CALLBACKS)}
 [storage]
-encryption_keys = ["{base64.b64encode(b"e" * 32).decode()}"]
+encryption_keys = ["{ENCRYPTION_KEY}"]
 """
 
 
@@ -85,6 +87,7 @@ class Receiver:
 
     async def take(self, request: web.Request) -> web.Response:
         body = await request.read()
+        WATCH.look(body, Place.ANSWER, "callback")
         Webhook(SIGNING_SECRET).verify(body, dict(request.headers))
         self.got.append((request.path.strip("/"), json.loads(body)))
         self.ids.append(request.headers["webhook-id"])
@@ -147,7 +150,7 @@ class Rig:
         client: str = "checkout",
         *,
         ttl_s: float | None = None,
-        code: str = "004217",
+        code: str = CODE,
         **variables: str,
     ) -> MessageId:
         settings, to = self.config.campaigns[campaign], self.config.clients[client]

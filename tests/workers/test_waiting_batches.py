@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import TYPE_CHECKING, cast
+
 import pytest
 
-from app.message import MessageId
+from app.message import BatchId, MessageId
 from app.provider.client import ProviderClient
 from app.store.batches import Batch, Batches
+from app.store.faults import StoreUnavailableError
 from app.store.tokens import Tokens
 from app.telemetry.metrics import Metrics
 from tests.workers.conftest import MakeRig
 from tests.workers.rig import Rig
 from workers.carry import Carrier
 from workers.crew import Crew
+from workers.lease_kept import lease_kept
 from workers.tokens import TokenKeeper
+
+if TYPE_CHECKING:
+    from app.config import CampaignConfig
 
 LEASE_MS = 900
 
@@ -58,6 +66,34 @@ async def test_the_second_half_outlives_the_slow_way_of_the_first(rig: Rig) -> N
     assert await rig.state_of(bad) == ("rejected", "invalid_contact")
     assert [await _events(rig, one) for one in good] == [["accepted", "submitted"]] * 3
     assert [one["contacts"] for one in (await rig.provider())["imports"]] == [4, 2, 1, 1, 2]
+
+
+class _DeafBatches:
+    """Takes a cancellation for an outage, as the library does now and then."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def renew(self, _: Batch) -> bool:
+        self.asked += 1
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            if self.asked < 3:
+                raise StoreUnavailableError("redis cannot be reached") from None
+            raise
+        return True
+
+
+async def test_whoever_waited_goes_on_though_a_renewal_does_not_hear_that_it_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("workers.lease_kept.LEASE_MS", 30)
+    batches = _DeafBatches()
+    batch = Batch(BatchId("batch_1"), cast("CampaignConfig", None), (), probe=False)
+    async with asyncio.timeout(5), lease_kept(cast("Batches", batches), batch):
+        await asyncio.sleep(0.05)
+    assert batches.asked >= 1
 
 
 def _numbers(count: int) -> list[str]:
