@@ -51,7 +51,6 @@ def _pages(own: Own, *paths: str) -> Iterator[Ask]:
             bent = (
                 cursor,
                 f"{int(at) + 1}-{row}",
-                f"{int(at) - 1}-{row}",
                 f"999999999999999-{own.queued}",
                 f"0-{row}",
                 f"{at}-0",
