@@ -87,7 +87,7 @@ async def test_a_clients_rate_is_not_lowered_by_another(one_api: Api) -> None:
     assert found.left == found.at_once - 1
 
 
-async def test_the_refusal_of_a_number_tells_not_who_called_it_nor_how_often(redis_url: str) -> None:
+async def test_the_refusal_of_a_number_tells_not_who_called_it(redis_url: str) -> None:
     """That it was called within the limit's period is what the limit is for, and cannot be hidden."""
     async with open_api(redis_url, {"login-otp": 'per_number_limit = "2/10m"'}) as api:
         for of, number in ((A, "0901234561"), (B, "0901234562")):
