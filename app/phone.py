@@ -16,7 +16,8 @@ from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, P
 NumberFormat = Literal["national", "e164"]
 
 # Not `\d`, which takes every script's digits, and matched whole, for `$` would let a trailing newline pass.
-_WRITTEN = re.compile(r" *\+?[0-9][0-9 .\-]*")
+# No country code begins with 0.
+_WRITTEN = re.compile(r" *(?:\+[1-9]|[0-9])[0-9 .\-]*")
 _LONGEST_TEXT = 40
 _NOT_DIALLED = re.compile(r"[^0-9+]")
 _VIETNAM = "+84"
@@ -27,10 +28,11 @@ _CALLABLE = frozenset(
         PhoneNumberType.MOBILE,
         PhoneNumberType.FIXED_LINE_OR_MOBILE,
         PhoneNumberType.VOIP,
-        PhoneNumberType.PERSONAL_NUMBER,
     }
 )
-"""Kinds of number that ring a person's phone: no premium, shared-cost or free-phone lines, no pagers."""
+"""Kinds of number that ring a person's phone at a usual price. Lines over IP are such; personal numbers (+44 70…) are
+not, for calls to them are priced as their owner's operator likes. No premium, shared-cost or free-phone lines, no
+pagers, voice mail or companies' access numbers."""
 
 
 # The two spellings that nearly all come in. The library's parser takes as long as all its other checks of them.
@@ -44,7 +46,8 @@ class NumberFault(ValueError):
 def parse_caller_number(text: str, allowed_regions: Sequence[str]) -> str:
     """What an API caller wrote as E.164, such as `+84901234567`.
 
-    National form is read as of each allowed region in turn. Raises NumberFault.
+    National form is read as of each allowed region; where that gives several numbers it is refused, for a code must
+    not be spoken to a stranger. Raises NumberFault.
     """
     if len(text) > _LONGEST_TEXT or _WRITTEN.fullmatch(text) is None:
         raise NumberFault(
@@ -52,13 +55,17 @@ def parse_caller_number(text: str, allowed_regions: Sequence[str]) -> str:
             "only spaces, dots and dashes may stand between them"
         )
     dialled = _NOT_DIALLED.sub("", text)
-    for region in allowed_regions:
-        number = _parsed(dialled, region)
-        if number is not None and _may_be_called(number, allowed_regions):
-            return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    # What begins with + is the same number read from any region.
+    meant = _meant(dialled, allowed_regions[:1] if dialled[0] == "+" else allowed_regions)
+    if len(meant) > 1:
+        raise NumberFault(
+            "expected E.164, with a leading +: in national form it is a number of several allowed regions"
+        )
+    if meant and _may_be_called(meant[0], allowed_regions):
+        return phonenumbers.format_number(meant[0], PhoneNumberFormat.E164)
     raise NumberFault(
         f"expected a valid fixed or mobile number of {', '.join(allowed_regions)}, national or E.164; "
-        "no short, premium or free-phone number"
+        "no short, premium, personal or free-phone number"
     )
 
 
@@ -93,6 +100,14 @@ def _parsed(dialled: str, region: str) -> PhoneNumber | None:
         return phonenumbers.parse(dialled, region)
     except NumberParseException:
         return None
+
+
+def _meant(dialled: str, regions: Sequence[str]) -> list[PhoneNumber]:
+    """What may be meant, each once: with several regions, the valid numbers, whether they may be called or not."""
+    found = [number for region in regions if (number := _parsed(dialled, region)) is not None]
+    if len(found) > 1:
+        found = [number for number in found if phonenumbers.is_valid_number(number)]
+    return [number for at, number in enumerate(found) if number not in found[:at]]
 
 
 def _may_be_called(number: PhoneNumber, allowed_regions: Sequence[str]) -> bool:

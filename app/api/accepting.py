@@ -64,7 +64,7 @@ async def accept_message(parts: ApiParts, caller: Caller, sent: Sent) -> Taken:
                     campaign=result.message.campaign,
                     phone=mask_number(result.message.phone_number),
                 )
-            headers = accepted_headers(caller.config.rate_limit, result.remaining, result.reset_ms)
+            headers = accepted_headers(caller.config.rate_limit, result.remaining, result.more_in_ms)
             return Taken(result.message, False, headers)
         case Replayed():
             parts.metrics.replayed.labels(client=caller.name).inc()

@@ -1,4 +1,8 @@
-"""What an answer says of rate limits: `RateLimit` and `RateLimit-Policy` of draft-ietf-httpapi-ratelimit-headers."""
+"""What an answer says of rate limits: `RateLimit` and `RateLimit-Policy` of draft-ietf-httpapi-ratelimit-headers.
+
+As of its revision 10: `q` at once and in `w` seconds, `r` left, one more after `t` seconds. The draft knows whole
+seconds alone: a shorter period is told as one second, so that whoever keeps to what is told is never refused.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +26,9 @@ def whole_seconds(ms: float) -> int:
     return max(1, math.ceil(ms / 1000))
 
 
-def accepted_headers(limit: Rate, remaining: int, reset_ms: int) -> dict[str, str]:
-    """Of the client's limit, after one more was taken."""
-    return _headers("client", limit.burst, limit.period.total_seconds() * 1000, remaining, reset_ms)
+def accepted_headers(limit: Rate, remaining: int, more_in_ms: int) -> dict[str, str]:
+    """Of the client's limit, after one was taken. The number's is not told: it counts other clients' messages too."""
+    return _headers("client", limit.burst, limit.period.total_seconds() * 1000, remaining, more_in_ms)
 
 
 def limited_problem(limited: Limited) -> Problem:
@@ -38,8 +42,8 @@ def limited_problem(limited: Limited) -> Problem:
     )
 
 
-def _headers(policy: str, burst: int, period_ms: float, remaining: int, reset_ms: int) -> dict[str, str]:
+def _headers(policy: str, burst: int, period_ms: float, remaining: int, more_in_ms: int) -> dict[str, str]:
     return {
         "ratelimit-policy": f'"{policy}";q={burst};w={whole_seconds(period_ms)}',
-        "ratelimit": f'"{policy}";r={max(0, remaining)};t={whole_seconds(reset_ms)}',
+        "ratelimit": f'"{policy}";r={remaining};t={whole_seconds(more_in_ms)}',
     }

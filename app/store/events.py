@@ -125,6 +125,8 @@ class Events:
         self, client: str, limit: int, cursor: str | None
     ) -> tuple[list[Delivery], str | None]:
         end = "+" if cursor is None else f"({stream_id(cursor)}"
+        if end == "(0-0":
+            return [], None  # nothing is older than the oldest id there can be, and Redis calls that a fault
         rows = await self._db.read("XREVRANGE", self._db.key("events", client), end, "-", "COUNT", limit)
         listed = await self._deliveries([EventId(fields[1].decode()) for _, fields in rows])
         found = [one for one in listed if one.callback.state is CallbackState.DELIVERED]

@@ -54,11 +54,11 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A new message, durable. `remaining` and `reset_ms` are of the client's rate limit."""
+    """A new message, durable. Of the client's rate limit, `remaining` are left, and one more in `more_in_ms`."""
 
     message: Message
     remaining: int
-    reset_ms: int
+    more_in_ms: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.phone import NumberFault, as_provider_spelling, parse_caller_number, same_number
+from tests.provider.kinds import CALLABLE
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,10 @@ from app.phone import NumberFault, as_provider_spelling, parse_caller_number, sa
         "+84901234567",
         "+84 90 123 45 67",
         " 0901234567 ",
+        "84901234567",
+        "901234567",
+        "0084901234567",
+        "+840901234567",
     ),
 )
 def test_a_caller_may_write_a_number_national_or_e164(written: str) -> None:
@@ -46,6 +51,19 @@ def test_a_caller_may_write_a_number_national_or_e164(written: str) -> None:
         "0901234567x4",
         "0901234567;ext=4",
         "tel:+84901234567",
+        "tel:0901234567;phone-context=+84",
+        "+84901234567,1#",
+        "*67 0901234567",
+        "090-FLOWERS",
+        "\u200e0901234567",  # a mark from left to right
+        "\u202b0901234567\u202c",  # from right to left
+        "0901\u200b234567",  # a space of no width
+        "0901\u2013234567",  # a dash that is none of ASCII's
+        "+0084901234567",
+        "+ 84901234567",
+        "+8400901234567",
+        "00901234567",
+        "0840901234567",
         "(090) 1234567",
         "++84901234567",
         "0901+234567",
@@ -69,10 +87,46 @@ def test_a_number_that_cannot_be_called_is_refused_with_what_is_expected(written
     assert not any(len(word) > 2 and word in str(fault.value) for word in written.split())
 
 
-def test_a_national_number_is_of_the_first_allowed_region_that_it_is_valid_in() -> None:
+def test_a_national_number_is_of_the_allowed_region_that_it_is_valid_in() -> None:
     assert parse_caller_number("0901234567", ["SG", "VN"]) == "+84901234567"
     assert parse_caller_number("9123 4567", ["VN", "SG"]) == "+6591234567"
     assert parse_caller_number("+6591234567", ["VN", "SG"]) == "+6591234567"
+
+
+@pytest.mark.parametrize(
+    ("written", "regions"), (("2105550123", ["VN", "US"]), ("081 234 5678", ["TH", "VN"])), ids=("US", "TH")
+)
+def test_a_national_number_of_two_allowed_regions_is_refused_for_it_may_be_a_strangers(
+    written: str, regions: list[str]
+) -> None:
+    alone = {parse_caller_number(written, [region]) for region in regions}
+    assert len(alone) == 2
+    with pytest.raises(NumberFault, match=r"^expected E\.164"):
+        parse_caller_number(written, regions)
+    assert {parse_caller_number(e164, regions) for e164 in alone} == alone
+
+
+def test_a_national_number_is_clear_where_regions_share_one_plan() -> None:
+    assert parse_caller_number("204 234 5678", ["US", "CA"]) == "+12042345678"
+
+
+@pytest.mark.parametrize(
+    ("e164", "its_region", "shares_its_code_with"),
+    (
+        ("+18092345678", "DO", "US"),
+        ("+18762345678", "JM", "US"),
+        ("+12042345678", "CA", "US"),
+        ("+447797712345", "JE", "GB"),
+        ("+447781123456", "GG", "GB"),
+        ("+77012345678", "KZ", "RU"),
+    ),
+)
+def test_a_country_code_that_many_share_opens_none_but_the_allowed_region(
+    e164: str, its_region: str, shares_its_code_with: str
+) -> None:
+    assert parse_caller_number(e164, [its_region]) == e164
+    with pytest.raises(NumberFault):
+        parse_caller_number(e164, [shares_its_code_with])
 
 
 @pytest.mark.parametrize(
@@ -118,11 +172,4 @@ def test_a_plain_spelling_is_read_as_the_library_reads_it(text: str) -> None:
     with_a_space = f"{text[:-3]} {text[-3:]}"
     library = phonenumbers.parse(with_a_space, "VN")
     assert ours in (None, phonenumbers.format_number(library, phonenumbers.PhoneNumberFormat.E164))
-    callable_kinds = {
-        phonenumbers.PhoneNumberType.FIXED_LINE,
-        phonenumbers.PhoneNumberType.MOBILE,
-        phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE,
-        phonenumbers.PhoneNumberType.VOIP,
-        phonenumbers.PhoneNumberType.PERSONAL_NUMBER,
-    }
-    assert (ours is not None) == (phonenumbers.number_type(library) in callable_kinds)
+    assert (ours is not None) == (phonenumbers.number_type(library) in CALLABLE)

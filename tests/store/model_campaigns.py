@@ -79,10 +79,11 @@ class Campaigns:
 
     def _next(self, name: tuple[str, ...], rate: Rate, now_ms: int) -> float:
         period_ms = rate.period.total_seconds() * 1000
-        free_ms = self.limits.get(name, 0)
-        if not now_ms <= free_ms <= now_ms + period_ms + 1:
-            free_ms = now_ms
-        return free_ms + period_ms / rate.burst
+        each_ms = period_ms / rate.burst
+        free_ms = max(self.limits.get(name, 0), now_ms)
+        if free_ms > now_ms + period_ms:  # the clock was set back: there is room for one
+            free_ms = now_ms + period_ms - each_ms
+        return free_ms + each_ms
 
     # Why messages wait ---------------------------------------------------------------------------------------------
 

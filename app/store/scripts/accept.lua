@@ -7,13 +7,14 @@
 --       14 client burst     15 client period ms    16 number burst    17 number period ms
 --       18 queue bound      19 keep ms             20 destination or ''
 --       21 '1': event when submitted     22 '1': supersede queued     23 traceparent or ''
--- Answer  {'accepted', accepted_at_ms, expires_at_ms, limit remaining, limit reset ms}
+-- Answer  {'accepted', accepted_at_ms, expires_at_ms, left of the client's limit, ms until there is one more}
 --         {'replayed', id, campaign, body, accepted_at_ms, expires_at_ms}
 --         {'conflict'}  the key was used for another body, or its record is gone
 --         {'limited', 'client' | 'number', retry_after_ms, burst, period_ms}
 --         {'full', queued} | {'draining'}
 --
--- Invariant: all or nothing. A refusal writes nothing: no token of a limit, no idempotency key.
+-- Invariant: all or nothing. A refusal writes nothing: no token of a limit, no idempotency key. The client's limit is
+-- looked at first, so that a client past its own is told nothing of a number, which is every client's.
 
 local id, client, campaign, account = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local number, reference = ARGV[5], ARGV[6]
@@ -29,24 +30,35 @@ if idem then
   end
 end
 
--- GCRA: the theoretical arrival time of the next request; `burst` at once, then evenly over each period. It is never
--- more than a period ahead, save where the clock was set back: then it begins anew, and nobody waits out that step.
+-- GCRA. A limit is one time: each message moves it on by period / burst, and it may stand a period ahead of now, no
+-- further. Reckoned in parts of 1 / burst ms, so in whole numbers: no rate gains or loses by rounding, for a period of
+-- 31 days times a burst of 1,000,000 is below 2^53. If it stands further ahead, the clock was set back or the period made
+-- shorter: then there is room for one. So a step gives no second burst, and nobody waits it out.
 local function gcra(key, burst, period_ms)
-  local interval = period_ms / burst
-  local tat = tonumber(redis.call('GET', key) or '0')
-  if tat < NOW or tat > NOW + period_ms + 1 then tat = NOW end
-  local allow_at = tat + interval - period_ms
-  return allow_at <= NOW + 0.0001, tat + interval, allow_at - NOW, interval
+  local room, ahead = burst * period_ms, 0
+  local ms, part = string.match(redis.call('GET', key) or '', '^(%d+)%.?(%d*)$')
+  if ms then
+    ahead = math.max(0, (tonumber(ms) - NOW) * burst + math.floor((tonumber('0.' .. part) or 0) * burst + 0.5))
+  end
+  if ahead > room then ahead = room - period_ms end
+  local taken = ahead + period_ms
+  return taken <= room, taken, math.ceil((taken - room) / burst)
+end
+
+local function keep_rate(key, burst, taken)
+  local part = math.floor(taken % burst * 1e9 / burst + 0.5)
+  local ahead_ms = math.floor(taken / burst)
+  redis.call('SET', key, string.format('%.0f.%09.0f', NOW + ahead_ms, part), 'PX', ahead_ms + 1001)
 end
 
 local client_burst, client_period = tonumber(ARGV[14]), tonumber(ARGV[15])
 local number_burst, number_period = tonumber(ARGV[16]), tonumber(ARGV[17])
 local client_key = P .. 'rate:' .. client
 local number_key = P .. 'number_rate:' .. campaign .. ':' .. number
-local client_ok, client_tat, client_wait, client_interval = gcra(client_key, client_burst, client_period)
-if not client_ok then return { 'limited', 'client', math.ceil(client_wait), client_burst, client_period } end
-local number_ok, number_tat, number_wait = gcra(number_key, number_burst, number_period)
-if not number_ok then return { 'limited', 'number', math.ceil(number_wait), number_burst, number_period } end
+local client_ok, client_taken, client_wait_ms = gcra(client_key, client_burst, client_period)
+if not client_ok then return { 'limited', 'client', client_wait_ms, client_burst, client_period } end
+local number_ok, number_taken, number_wait_ms = gcra(number_key, number_burst, number_period)
+if not number_ok then return { 'limited', 'number', number_wait_ms, number_burst, number_period } end
 
 if redis.call('EXISTS', P .. 'drain:' .. campaign) == 1 then return { 'draining' } end
 local depth = redis.call('ZCARD', P .. 'queued:' .. campaign)
@@ -56,8 +68,8 @@ local keep_ms = tonumber(ARGV[19])
 local expires = tonumber(ARGV[10])
 if expires == 0 then expires = NOW + tonumber(ARGV[9]) end
 
-redis.call('SET', client_key, string.format('%.3f', client_tat), 'PX', math.ceil(client_tat - NOW) + 1000)
-redis.call('SET', number_key, string.format('%.3f', number_tat), 'PX', math.ceil(number_tat - NOW) + 1000)
+keep_rate(client_key, client_burst, client_taken)
+keep_rate(number_key, number_burst, number_taken)
 
 if ARGV[22] == '1' then
   for _, other in ipairs(redis.call('ZREVRANGE', P .. 'by_number:' .. client .. ':' .. number, 0, 9)) do
@@ -95,5 +107,6 @@ if idem then
 end
 enqueue(id, NOW)
 wake(campaign)
-local remaining = math.floor((NOW + client_period - client_tat) / client_interval + 0.001)
-return { 'accepted', NOW, expires, remaining, math.ceil(client_tat - NOW) }
+local left = client_burst * client_period - client_taken
+local remaining = math.floor(left / client_period)
+return { 'accepted', NOW, expires, remaining, math.ceil((client_period - left % client_period) / client_burst) }
