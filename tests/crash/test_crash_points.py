@@ -12,8 +12,11 @@ from tests.crash.point import Effects
 
 AT_ONCE = 10
 OF_THE_API = {"accept", "batch_key", "cancel"}
-BY_HAND = {"replay_event", "lock_account", "set_aside", "reseal_token"}
-"""A client's replay, a secret key that was changed at the provider, an encryption key replaced: the story has none."""
+BY_HAND = {
+    "replay_event", "lock_account", "set_aside", "reseal_token",
+    "pause", "drain", "resume", "record_action", "count_hour",
+}  # fmt: skip
+"""Replays, operators' words, a ceiling, a key changed at the provider or of the encryption: the story has none."""
 BY_CHANCE = {"wake_again"}
 """The sweep wakes for what is queued in that moment; a wake-up is a hint, and nothing rests on it."""
 

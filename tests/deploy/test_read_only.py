@@ -49,4 +49,4 @@ def test_a_running_api_opens_no_file_for_writing_and_starts_no_program(tmp_path:
         process.terminate()
         said, _ = process.communicate(timeout=20)
     assert process.returncode == 0
-    assert [path for path in json.loads(said) if path not in ("/dev/null",)] == []
+    assert [path for path in json.loads(said) if path not in ("/dev/null", "/dev/tty")] == []
