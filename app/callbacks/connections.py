@@ -3,7 +3,7 @@
 Owns the aiohttp sessions. Each policy has its own pool, so that a connection to an address which one client lists is
 never reused for a client that does not; an address is checked where names are resolved and once more where the
 socket is made, for aiohttp asks no resolver about a literal address. Never follows the environment's proxies,
-keeps no cookie, unpacks no body.
+keeps no cookie, unpacks no body, reads no answer past its bound.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 
 from app.callbacks.address_policy import CallbackPolicy
+from app.callbacks.bounded import bound_answers
 from app.callbacks.resolver import CheckedResolver
 
 MAX_IDLE_POOLS: Final = 256
@@ -88,6 +89,7 @@ class Connections:
             keepalive_timeout=KEEPALIVE_S,
             socket_factory=_checked_sockets(policy),
         )
+        bound_answers(connector)
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -14,6 +14,7 @@ from typing import Final
 import aiohttp
 
 from app.callbacks.address_policy import AddressRefused
+from app.callbacks.bounded import AnswerTooLarge
 
 _BY_ERRNO: Final = {
     errno.ECONNREFUSED: "connect refused",
@@ -59,8 +60,10 @@ def fault_in_words(fault: Exception, phase: str) -> str:
             return _BY_ERRNO.get(fault.errno or 0, "connection broken")
         case aiohttp.ClientResponseError():
             return "answer is not HTTP"
+        case AnswerTooLarge():
+            return "answer is too large"
         case _:
-            return "request failed"
+            return f"request failed: {type(fault).__name__}"
 
 
 def _name_fault(fault: OSError) -> str:
