@@ -32,19 +32,21 @@ REFUSED: Final[dict[str, tuple[Network, ...]]] = {
     "link-local": _networks("169.254.0.0/16", "fe80::/10"),
     "multicast": _networks("224.0.0.0/4", "ff00::/8"),
     "broadcast": _networks("255.255.255.255/32"),
-    "reserved": _networks("240.0.0.0/4", "64:ff9b:1::/48", "100::/64"),
+    "reserved": _networks("240.0.0.0/4", "64:ff9b:1::/48", "100::/64", "fec0::/10"),
     "cloud metadata": _networks(
-        "100.100.100.200/32", "192.0.0.192/32", "fd00:ec2::254/128", "fd20:ce::254/128"
+        "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32", "fd00:ec2::/32", "fd20:ce::/32"
     ),
 }
 """What is refused unless it is listed, by the word that says why; the first that holds the address counts.
 
 "reserved" has the local-use NAT64 prefix (RFC 8215), whose IPv4 address can stand anywhere in it. "cloud metadata"
-are the services of Alibaba, Oracle, AWS and Google that are not link-local.
+are the services of Alibaba, Azure, Oracle, AWS and Google that are not link-local.
 """
 
 _EMBEDDING_LOW = _networks("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")
 """IPv4-compatible, IPv4-mapped, IPv4-translated (RFC 2765), NAT64: the IPv4 address is the last 32 bits."""
+_ISATAP = frozenset({0x00005EFE, 0x02005EFE})
+"""RFC 5214: these 32 bits stand before the IPv4 address, in any network."""
 
 
 class CallbackPolicy:
@@ -90,7 +92,7 @@ def _embedded(ip: Address) -> tuple[IPv4Address, ...]:
     """The IPv4 addresses that packets to this IPv6 address may end at."""
     if not isinstance(ip, IPv6Address):
         return ()
-    if any(ip in network for network in _EMBEDDING_LOW):
+    if any(ip in network for network in _EMBEDDING_LOW) or int(ip) >> 32 & 0xFFFFFFFF in _ISATAP:
         return (IPv4Address(int(ip) & 0xFFFFFFFF),)
     if ip.sixtofour is not None:
         return (ip.sixtofour,)

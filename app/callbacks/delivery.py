@@ -11,9 +11,10 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import Final
@@ -62,6 +63,8 @@ class Attempt:
     retry_after_s: float | None
     """What the destination asked for, as it asked; `schedule` bounds it."""
     took_s: float
+    refused: bool = False
+    """We would not send it: this says nothing about the destination."""
 
 
 class CallbackSender:
@@ -76,8 +79,9 @@ class CallbackSender:
         self._own_names: SystemNames | None = None
         if resolver is None:
             resolver = self._own_names = SystemNames()
-        tls = ssl.create_default_context(cafile=config.ca_file)
-        self._connections = Connections(tls, resolver, config.concurrency_per_destination)
+        self._connections = Connections(
+            _verifying(config.ca_file), resolver, config.concurrency_per_destination
+        )
 
     async def __aenter__(self) -> CallbackSender:
         return self
@@ -109,8 +113,9 @@ class CallbackSender:
                 answer = await self._post(session, target, headers, body, progress)
                 return await _judge(answer, began)
         except CallbackRefused as refused:
-            return _failed(_refusal(refused), began)
-        except (aiohttp.ClientError, OSError) as fault:
+            return replace(_failed(_refusal(refused), began), refused=True)
+        except Exception as fault:
+            # Whatever an answer brings to light: an attempt that raises would be leased and made again without end.
             return _failed(fault_in_words(fault, progress.phase), began)
 
     async def _post(
@@ -130,6 +135,14 @@ class CallbackSender:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeout_s),
                 trace_request_ctx=progress,
             )
+
+
+def _verifying(ca_file: Path | None) -> ssl.SSLContext:
+    """TLS 1.2 and later against that bundle, or the system's. The environment cannot have it give its keys away."""
+    context = ssl.create_default_context(cafile=ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.keylog_filename = None  # type: ignore[assignment]  # SSLKEYLOGFILE
+    return context
 
 
 async def _judge(answer: aiohttp.ClientResponse, began: float) -> Attempt:

@@ -38,7 +38,14 @@ REFUSED = (
     ("2001:0:a9fe:a9fe::", "link-local"),
     ("2001:0:102:304:0:0:80ff:fffe", "loopback"),
     ("100.100.100.200", "cloud metadata"),
+    ("168.63.129.16", "cloud metadata"),
+    ("::ffff:168.63.129.16", "cloud metadata"),
     ("fd00:ec2::254", "cloud metadata"),
+    ("fd00:ec2::23", "cloud metadata"),
+    ("fd20:ce::254", "cloud metadata"),
+    ("fec0::1", "reserved"),
+    ("2001:db8::5efe:127.0.0.1", "loopback"),
+    ("fd12::200:5efe:a9fe:a9fe", "link-local"),
 )
 ALLOWED = (
     "10.0.0.1",

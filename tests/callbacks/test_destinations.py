@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 
 import aiohttp
 import pytest
@@ -15,7 +18,7 @@ import app.callbacks.resolver as resolver_module
 from app.callbacks.address_policy import AddressRefused, CallbackPolicy
 from app.callbacks.connections import Connections
 from app.callbacks.delivery import Verdict
-from app.callbacks.resolver import SystemNames
+from app.callbacks.resolver import LOOKUPS_OF_ONE_POLICY, CheckedResolver, SystemNames
 from tests.callbacks.conftest import MakeSender
 from tests.callbacks.destination import LOOPBACK_LISTED, Destination, Names, policy
 from tests.callbacks.hostile_urls import HOSTILE_URLS
@@ -177,30 +180,77 @@ async def test_the_system_s_names_are_checked_like_any(
     assert (await sender.send(url, listed, {}, b"{}")).verdict is Verdict.DELIVERED
 
 
+@pytest.fixture
+def hanging_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[HangingNames]:
+    names = HangingNames()
+    monkeypatch.setattr(resolver_module, "_look_up", names.look_up)
+    yield names
+    names.released.set()
+
+
+class HangingNames:
+    """What the system is asked: names that begin with `hang` are not answered until released."""
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+        self.asked: list[str] = []
+
+    def look_up(self, host: str, family: socket.AddressFamily) -> list[ResolveResult]:
+        self.asked.append(host)
+        if host.startswith("hang"):
+            self.released.wait(10)
+        return []
+
+
 async def test_a_name_under_way_is_asked_once_for_all_who_wait_and_holds_up_no_other(
-    monkeypatch: pytest.MonkeyPatch,
+    hanging_names: HangingNames,
 ) -> None:
-    release, asked = threading.Event(), list[str]()
-    answer: list[ResolveResult] = []
+    service = CheckedResolver(SystemNames(), USUAL)
+    waiting = [asyncio.ensure_future(service.resolve("hanging", 80)) for _ in range(100)]
+    await asyncio.sleep(0)
+    assert await service.resolve("prompt", 80) == []
+    waiting[0].cancel()
+    hanging_names.released.set()
+    assert await asyncio.gather(*waiting[1:]) == [[]] * 99
+    assert hanging_names.asked.count("hanging") == 1
+    await service.resolve("hanging", 80)
+    assert hanging_names.asked.count("hanging") == 2
 
-    def look_up(host: str, family: socket.AddressFamily) -> list[ResolveResult]:
-        asked.append(host)
-        if host == "hanging":
-            release.wait(10)
-        return answer
 
-    monkeypatch.setattr(resolver_module, "_look_up", look_up)
-    service = SystemNames()
-    try:
-        waiting = [asyncio.ensure_future(service.resolve("hanging", 80)) for _ in range(100)]
-        await asyncio.sleep(0)
-        assert await service.resolve("prompt", 80) == []
-        waiting[0].cancel()
-        release.set()
-        assert await asyncio.gather(*waiting[1:]) == [[]] * 99
-        assert asked.count("hanging") == 1
-        await service.resolve("hanging", 80)
-        assert asked.count("hanging") == 2
-    finally:
-        release.set()
-        await service.close()
+async def test_one_client_s_hanging_names_leave_lookups_for_the_others_and_nobody_waits_in_vain(
+    hanging_names: HangingNames,
+) -> None:
+    """Those who gave up leave no question behind that would be asked for nobody."""
+    names = SystemNames()
+    hostile, other = CheckedResolver(names, USUAL), CheckedResolver(names, LOOPBACK_LISTED)
+    waiting = [asyncio.ensure_future(hostile.resolve(f"hang{n}", 80)) for n in range(300)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        assert await other.resolve("prompt", 80) == []
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    hanging_names.released.set()
+    async with asyncio.timeout(5):
+        assert await hostile.resolve("prompt", 80) == []
+    assert len(hanging_names.asked) == LOOKUPS_OF_ONE_POLICY + 2
+
+
+def test_a_process_ends_while_a_name_server_hangs() -> None:
+    """Python waits for the threads of an executor at its end, and a name may hang for minutes."""
+    program = """
+import asyncio, time
+import app.callbacks.resolver as resolver
+resolver._look_up = lambda host, family: time.sleep(60)
+async def ask():
+    async with asyncio.timeout(0.1):
+        await resolver.SystemNames().resolve("hanging", 80)
+try:
+    asyncio.run(ask())
+except TimeoutError:
+    print("left")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert done.stdout == "left\n"
