@@ -15,6 +15,7 @@ from app.callbacks.schedule import next_attempt_ms
 from app.callbacks.signing import SigningKeyFault
 from app.message import CallbackState
 from app.store.faults import StoreError
+from workers.slots import Slots
 
 if TYPE_CHECKING:
     from app.config import CallbacksConfig
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_MOST_AT_ONCE = 512
 _LEASE_MARGIN_MS = 5_000
 _IDLE_S = 5.0
 _SETTLE_PAUSE_S = 0.2
@@ -39,26 +39,29 @@ class Pusher:
         self._parts = parts
         self._callbacks: CallbacksConfig = parts.config.callbacks
         self._crew = crew
-        self._under_way = 0
+        self._slots = Slots(self._callbacks.concurrency_per_destination)
         self._rng = random.Random()  # noqa: S311  jitter
         self._lease_ms = round(self._callbacks.timeout.total_seconds() * 1000) + _LEASE_MARGIN_MS
 
     async def run(self) -> None:
         """Until the crew stops."""
         while not self._crew.stopping.is_set():
-            room = _MOST_AT_ONCE - self._under_way
             wait_ms: int | None = None
             due: list[DueEvent] = []
             lease_ends = time.monotonic() + self._lease_ms / 1000
-            if room > 0:
+            if (room := self._slots.room()) is not None:
                 wait_ms, due = await self._parts.events.claim(
-                    most=min(room, 128),
-                    slots=self._callbacks.concurrency_per_destination,
+                    most=room.most,
+                    slots=room.slots,
+                    slots_of=room.slots_of,
+                    share=room.share,
+                    whole=room.whole,
+                    held=room.held,
                     lease_ms=self._lease_ms,
                     fence=secrets.token_hex(8),
                 )
             for event in due:
-                self._under_way += 1
+                self._slots.take(event.client)
                 self._crew.start(f"callback {event.event_id}", self._deliver(event, lease_ends))
             if not due:
                 wait_s = _IDLE_S if wait_ms is None else min(max(wait_ms, 5) / 1000, _IDLE_S)
@@ -68,12 +71,19 @@ class Pusher:
         try:
             if time.monotonic() < lease_ends:
                 attempt = await self._attempt(event)
+                self._learn(event, attempt)
                 await self._settle(event, attempt, lease_ends)
             else:
                 _lost(event, "before the attempt")
         finally:
-            self._under_way -= 1
+            self._slots.give_back(event.client)
             self.woken.set()
+
+    def _learn(self, event: DueEvent, attempt: Attempt) -> None:
+        if attempt.status is not None:
+            self._slots.answered(event.destination, more_waited=event.more_waited)
+        elif not attempt.refused:
+            self._slots.unanswered(event.destination)
 
     async def _attempt(self, event: DueEvent) -> Attempt:
         signer, policy = self._parts.signers.get(event.client), self._parts.policies.get(event.client)
@@ -120,7 +130,12 @@ class Pusher:
         while True:
             try:
                 return await self._parts.events.settle(
-                    event, verdict, status=attempt.status, error=attempt.error, retry_in_ms=retry_in_ms
+                    event,
+                    verdict,
+                    status=attempt.status,
+                    error=attempt.error,
+                    retry_in_ms=retry_in_ms,
+                    refused=attempt.refused,
                 )
             except StoreError:
                 if time.monotonic() > lease_ends:
@@ -139,7 +154,9 @@ class Pusher:
 
 
 def _not_sent(error: str) -> Attempt:
-    return Attempt(verdict=Verdict.RETRY, status=None, error=error, retry_after_s=None, took_s=0.0)
+    return Attempt(
+        verdict=Verdict.RETRY, status=None, error=error, retry_after_s=None, took_s=0.0, refused=True
+    )
 
 
 def _lost(event: DueEvent, when: str) -> None:

@@ -6,8 +6,9 @@ Owns no state of its own; each change is one script. A client is shown its own e
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _CLAIMED_EVENT = ("m", "ty", "v", "r", "su", "fi", "k", "at", "cl", "a")
 _CLAIMED_MESSAGE = ("ca", "b", "at", "ex", "k", "n", "tp")
+_NONE: Mapping[str, int] = MappingProxyType({})
 _encode = msgspec.json.Encoder().encode
 
 _STREAM_ID = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
@@ -70,6 +72,10 @@ class DueEvent:
     made_at_ms: int
     fence: str
     traceparent: str | None
+    destination: str
+    """The origin that it goes to, as text."""
+    more_waited: bool
+    """Others were due there too, and the destination's slots were too few for them."""
 
 
 class Events:
@@ -165,17 +171,32 @@ class Events:
         ]
 
     async def claim(
-        self, *, most: int, slots: int, lease_ms: int, fence: str
+        self,
+        *,
+        most: int,
+        slots: int,
+        lease_ms: int,
+        fence: str,
+        slots_of: Mapping[str, int] = _NONE,
+        share: int | None = None,
+        whole: int = 1,
+        held: Mapping[str, int] = _NONE,
     ) -> tuple[int | None, list[DueEvent]]:
-        """Due events, leased; and in how many ms there is more to do (None: nothing waits)."""
-        reply = await self._db.run("claim_events", most, slots, lease_ms, fence)
+        """Due events, leased; and in how many ms there is more to do (None: nothing waits).
+
+        A destination gets as many at once as `slots_of` says, or else `slots`, other workers' included. No client
+        gets more than `share`, of which it holds `held` already; what it has left, as a part of `whole`, is the part
+        of those slots that its destinations get.
+        """
+        bounds = _encode({"slots": dict(slots_of), "held": dict(held), "whole": whole})
+        reply = await self._db.run(
+            "claim_events", most, slots, lease_ms, fence, "" if share is None else share, bounds
+        )
         wait_ms = None if reply[0] < 0 else int(reply[0])
         return wait_ms, [self._due(row, fence) for row in reply[1:]]
 
-    def _due(self, row: list[bytes | list[bytes]], fence: str) -> DueEvent:
-        event_id, _, event_values, message_values = row
-        if isinstance(event_id, list) or isinstance(event_values, bytes) or isinstance(message_values, bytes):
-            raise TypeError("claim_events answered in another shape")
+    def _due(self, row: tuple[bytes, bytes, list[bytes], list[bytes], int], fence: str) -> DueEvent:
+        event_id, destination, event_values, message_values, more = row
         event = Record.of(_CLAIMED_EVENT, event_values)
         message = Record.of(_CLAIMED_MESSAGE, message_values)
         message_id = MessageId(event.text("m") or "")
@@ -194,12 +215,24 @@ class Events:
             made_at_ms=event.number("at") or 0,
             fence=fence,
             traceparent=message.text("tp"),
+            destination=destination.decode(),
+            more_waited=bool(more),
         )
 
     async def settle(
-        self, due: DueEvent, verdict: str, *, status: int | None, error: str | None, retry_in_ms: int
+        self,
+        due: DueEvent,
+        verdict: str,
+        *,
+        status: int | None,
+        error: str | None,
+        retry_in_ms: int,
+        refused: bool = False,
     ) -> bool:
-        """Writes what became of an attempt: `delivered`, `retry` or `dead`. False: the lease was another's by then."""
+        """Writes what became of an attempt: `delivered`, `retry` or `dead`. False: the lease was another's by then.
+
+        `refused`: it was not sent, which is no failure of the destination's.
+        """
         reply = await self._db.run(
             "settle_event",
             due.event_id,
@@ -208,7 +241,7 @@ class Events:
             "" if status is None else status,
             error or "",
             retry_in_ms,
-            BREAKER_FAILURES,
+            0 if refused else BREAKER_FAILURES,
             BREAKER_PAUSE_MS,
         )
         settled: bool = reply[0] == b"settled"

@@ -103,6 +103,62 @@ async def test_after_a_run_of_failures_one_probe_at_a_time_goes_through(desk: De
     assert len(await desk.claim()) == 7
 
 
+async def test_what_was_not_sent_is_no_failure_of_its_destination(desk: Desk) -> None:
+    """Another client may send there what this one may not; and an open breaker stays open."""
+    for number in numbers(9):
+        await desk.answered(number)
+    for _ in range(2 * BREAKER_FAILURES):
+        (due,) = await desk.claim(most=1)
+        assert await desk.events.settle(
+            due, "retry", status=None, error="url not allowed", retry_in_ms=0, refused=True
+        )
+    assert await desk.names("breaker") == []
+    for _ in range(BREAKER_FAILURES):
+        await _fail(desk)
+    await _again(desk)
+    (probe,) = await desk.claim()
+    assert await desk.events.settle(
+        probe, "retry", status=None, error="url not allowed", retry_in_ms=60_000, refused=True
+    )
+    await _again(desk)
+    assert len(await desk.claim()) == 1
+
+
+async def test_a_client_gets_no_more_than_its_share_and_keeps_no_other_waiting(desk: Desk) -> None:
+    for number in numbers(6):
+        await desk.answered(number, destination=f"https://{number}.internal:443")
+    await desk.answered(ALICE, client=DELIVERY, destination="https://last.internal:443")
+    _, due = await desk.events.claim(
+        most=100, slots=10, lease_ms=60_000, fence="f", share=3, held={"checkout": 1, "delivery": 2}
+    )
+    assert sorted(one.client for one in due) == ["checkout", "checkout", "delivery"]
+    wait_ms, due = await desk.events.claim(
+        most=100, slots=10, lease_ms=60_000, fence="g", share=3, held={"checkout": 3}
+    )
+    assert due == []
+    assert wait_ms is not None
+    assert 0 < wait_ms <= 250
+    await _again(desk)
+    assert len(await desk.claim(fence="h")) == 4
+
+
+async def test_a_destination_may_have_slots_of_its_own_and_it_is_told_where_they_were_too_few(
+    desk: Desk,
+) -> None:
+    for number in numbers(5):
+        await desk.answered(number, destination=SLOW)
+    await desk.answered(ALICE)
+    await desk.answered(BOB)
+    _, due = await desk.events.claim(
+        most=100, slots=1, lease_ms=60_000, fence="f", slots_of={"https://checkout.internal:443": 2}
+    )
+    assert sorted((one.destination, one.more_waited) for one in due) == [
+        ("https://checkout.internal:443", False),
+        ("https://checkout.internal:443", False),
+        (SLOW, True),
+    ]
+
+
 async def test_a_dead_letter_waits_for_a_replay_under_its_own_id(desk: Desk) -> None:
     await desk.answered()
     (due,) = await desk.claim()

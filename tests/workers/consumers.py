@@ -133,9 +133,9 @@ class Office(Rig):
 
 
 @asynccontextmanager
-async def office(redis_url: str, folder: Path) -> AsyncIterator[Office]:
+async def office(redis_url: str, folder: Path, callbacks: str = CALLBACKS) -> AsyncIterator[Office]:
     """An office over an emptied Redis, as yet without a worker."""
-    text = relay_toml(redis_url, "http://127.0.0.1:9", "http://127.0.0.1:9", {"callbacks": CALLBACKS})
+    text = relay_toml(redis_url, "http://127.0.0.1:9", "http://127.0.0.1:9", {"callbacks": callbacks})
     text = text.replace(
         'callback_allow = ["http://127', 'callback_allow = ["https://127.0.0.1:*", "http://127'
     )

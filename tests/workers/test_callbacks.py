@@ -24,6 +24,7 @@ from tests.callbacks.destination import Destination, listening
 from tests.servers import valkey_server
 from tests.workers.consumers import OK, SCHEDULE_S, TIMEOUT_S, Consumer, Office, consuming, office, refusing
 from tests.workers.rig import said, until
+from workers.slots import FIRST_SLOTS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -237,7 +238,7 @@ async def test_one_hanging_consumer_among_fifty_delays_no_other(post: Office) ->
         without = statistics.quantiles(await _delays_s(post, others, 6), n=100)
         stuck = await stack.enter_async_context(listening(Destination(script=hang)))
         held = [await post.event_for(stuck) for _ in range(40)]
-        await until(lambda: len(stuck.requests) >= 32, "it hangs")
+        await until(lambda: len(stuck.requests) >= FIRST_SLOTS, "it hangs")
         beside = statistics.quantiles(await _delays_s(post, others, 6), n=100)
         assert (await post.delivery(held[0][0])).state is CallbackState.PENDING
     for share in (50, 99):

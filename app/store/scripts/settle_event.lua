@@ -1,10 +1,12 @@
 -- Writes what became of one delivery attempt.
 --
 -- ARGV  1 event   2 fence   3 'delivered' | 'retry' | 'dead'   4 HTTP status or ''   5 error or ''   6 ms until the next try
---       7 failures in a row that open the breaker   8 pause between its probes, ms
+--       7 failures in a row that open the breaker; 0: nothing was sent, and this tells nothing of the destination
+--       8 pause between its probes, ms
 -- Answer  {'settled', attempts, made_at_ms} | {'lost'}: the lease is another's
 --
--- Invariants: an attempt is counted once; a dead letter keeps its record and waits for a replay.
+-- Invariants: an attempt is counted once; a dead letter keeps its record and waits for a replay; what was refused
+-- here, for one client's sake, is no failure of a destination that others send to.
 
 local event, verdict = ARGV[1], ARGV[3]
 local key = P .. 'e:' .. event
@@ -20,15 +22,16 @@ redis.call('ZREM', P .. 'push:' .. destination, event)
 note(e[4], 'callback ' .. verdict, event .. ' attempt ' .. attempts .. ': ' .. (ARGV[4] ~= '' and ARGV[4] or ARGV[5]))
 
 local breaker = P .. 'breaker:' .. destination
-if verdict == 'retry' or (verdict == 'dead' and ARGV[4] ~= '410') then
+local failures_to_open = tonumber(ARGV[7])
+if verdict == 'delivered' or (verdict == 'dead' and ARGV[4] == '410') then
+  redis.call('DEL', breaker)
+elseif failures_to_open > 0 then
   local failures = redis.call('HINCRBY', breaker, 'failures', 1)
   redis.call('PEXPIRE', breaker, 86400000)
-  if failures >= tonumber(ARGV[7]) then
+  if failures >= failures_to_open then
     redis.call('HSETNX', breaker, 'open', NOW)
     redis.call('HSET', breaker, 'next', NOW + tonumber(ARGV[8]))
   end
-else
-  redis.call('DEL', breaker)
 end
 
 if verdict == 'retry' then
