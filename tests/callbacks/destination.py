@@ -64,7 +64,7 @@ class Destination:
 
 @asynccontextmanager
 async def listening(
-    destination: Destination, tls: ssl.SSLContext | None = None
+    destination: Destination, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
 ) -> AsyncIterator[Destination]:
     tasks: set[asyncio.Task[None]] = set()
 
@@ -73,7 +73,7 @@ async def listening(
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(accept, host, 0, ssl=tls)
     destination.port = server.sockets[0].getsockname()[1]
     try:
         yield destination
