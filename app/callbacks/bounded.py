@@ -13,7 +13,8 @@ from typing import Final, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.http_parser import RawResponseMessage
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 LARGEST_ANSWER: Final = 32 * 1024
 """Bytes for each request, all told."""
@@ -27,16 +28,18 @@ class AnswerTooLarge(aiohttp.ClientError):
 
 
 class BoundedHandler(ResponseHandler):
-    """Reads up to `LARGEST_ANSWER` for each request; past it, the connection is cut off."""
+    """Reads one answer of up to `LARGEST_ANSWER` for each request; at more, the connection is cut off."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._left = LARGEST_ANSWER
+        self._answers = 0
         self._cut = False
 
     def set_response_params(self, **params: object) -> None:
         """A request begins."""
         self._left = LARGEST_ANSWER
+        self._answers = 0
         super().set_response_params(**params)  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
@@ -48,6 +51,13 @@ class BoundedHandler(ResponseHandler):
                 self._cut_off()
                 return
         if len(within) < len(data):
+            self._cut_off()
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        """A second answer is to nothing that was asked: on a kept connection it would pass for the next one's."""
+        super().feed_data(data, size)
+        self._answers += data[0].code >= 200
+        if self._answers > 1:
             self._cut_off()
 
     def _unread(self) -> int:
