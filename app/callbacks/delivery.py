@@ -80,7 +80,7 @@ class CallbackSender:
         if resolver is None:
             resolver = self._own_names = SystemNames()
         self._connections = Connections(
-            _verifying(config.ca_file), resolver, config.concurrency_per_destination
+            verifying_context(config.ca_file), resolver, config.concurrency_per_destination
         )
 
     async def __aenter__(self) -> CallbackSender:
@@ -137,7 +137,7 @@ class CallbackSender:
             )
 
 
-def _verifying(ca_file: Path | None) -> ssl.SSLContext:
+def verifying_context(ca_file: Path | None) -> ssl.SSLContext:
     """TLS 1.2 and later against that bundle, or the system's. The environment cannot have it give its keys away."""
     context = ssl.create_default_context(cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -192,7 +192,7 @@ async def test_fifty_hostile_destinations_at_once_cost_a_worker_little_memory(
         warm = await stack.enter_async_context(listening(Destination()))
         message_id, _ = await post.event_for(warm)
         await post.until_delivery(message_id, state=CallbackState.DELIVERED)
-        before_kb, began, sent = peak_kb(post.workers[0].pid), monotonic(), []
+        before_kb, began, sent = post.resident_kb(), monotonic(), []
         for number in range(50):
             script, (status, error) = HOSTILE[worst[number % len(worst)]]
             one = await stack.enter_async_context(listening(Destination(script=script)))

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from app.callbacks.delivery import Attempt, Verdict
+from app.callbacks.delivery import Attempt, Verdict, verifying_context
 from tests.callbacks.conftest import MakeSender
 from tests.callbacks.destination import Destination, Names, listening, policy
 
@@ -40,13 +40,18 @@ class Authority:
         self.file = self.folder / "ca.pem"
         self.file.write_bytes(self.certificate.public_bytes(Encoding.PEM))
 
-    def server(self, *names: x509.GeneralName, valid_days: int = 1) -> ssl.SSLContext:
+    def server(
+        self,
+        *names: x509.GeneralName,
+        valid_days: int = 1,
+        subject: str = "server",
+        issued_by_itself: bool = False,
+    ) -> ssl.SSLContext:
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])
-        certificate = (
-            self._builder(subject, key.public_key(), valid_days)
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
-            .sign(self.key, hashes.SHA256())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
+        builder = self._builder(name, key.public_key(), valid_days, name if issued_by_itself else None)
+        certificate = builder.add_extension(x509.SubjectAlternativeName(names), critical=False).sign(
+            key if issued_by_itself else self.key, hashes.SHA256()
         )
         file = self.folder / "server.pem"
         file.write_bytes(
@@ -58,13 +63,16 @@ class Authority:
         return context
 
     def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, valid_days: int
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        valid_days: int,
+        issuer: x509.Name | None = None,
     ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return (
-            x509.CertificateBuilder()
+            x509.CertificateBuilder(issuer_name=issuer or self.name)
             .subject_name(subject)
-            .issuer_name(self.name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(days=30))
@@ -127,6 +135,76 @@ async def test_a_certificate_that_has_expired_is_sent_nothing(
     attempt, destination = await attempt_at(make_sender, tls, authority.file)
     assert attempt.error == "tls: certificate verify failed: expired"
     assert destination.requests == []
+
+
+async def test_a_certificate_that_signed_itself_is_sent_nothing(
+    make_sender: MakeSender, authority: Authority
+) -> None:
+    alone = Authority(authority.folder)
+    tls = alone.server(x509.DNSName("checkout.internal"), issued_by_itself=True)
+    for ca_file in (authority.file, None):
+        attempt, destination = await attempt_at(make_sender, tls, ca_file)
+        assert attempt.error == "tls: certificate verify failed: self-signed"
+        assert destination.requests == []
+
+
+async def test_a_name_in_the_subject_alone_is_none(make_sender: MakeSender, authority: Authority) -> None:
+    tls = authority.server(x509.DNSName("other.internal"), subject="checkout.internal")
+    attempt, destination = await attempt_at(make_sender, tls, authority.file)
+    assert attempt.error == "tls: certificate verify failed: for another name"
+    assert destination.requests == []
+
+
+@pytest.mark.filterwarnings("ignore:.*TLSv1.* is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("version", (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2))
+async def test_tls_before_1_2_is_not_spoken(
+    make_sender: MakeSender, authority: Authority, version: ssl.TLSVersion
+) -> None:
+    tls = authority.server(x509.DNSName("checkout.internal"))
+    tls.set_ciphers("ALL:@SECLEVEL=0")
+    tls.minimum_version = tls.maximum_version = version
+    attempt, destination = await attempt_at(make_sender, tls, authority.file)
+    if version is ssl.TLSVersion.TLSv1_2:
+        assert attempt.verdict is Verdict.DELIVERED
+        return
+    # Such a server hangs up, with an alert or without.
+    assert attempt.error in {"tls: handshake failed", "connect failed"}
+    assert destination.requests == []
+
+
+@pytest.mark.filterwarnings("ignore:.*TLSv1.* is deprecated:DeprecationWarning")
+def test_the_bound_on_versions_is_our_own_and_not_the_system_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system may be set up to speak what is old."""
+    lax = ssl.create_default_context()
+    lax.minimum_version = ssl.TLSVersion.TLSv1
+    monkeypatch.setattr(ssl, "create_default_context", lambda **_: lax)
+    assert verifying_context(None).minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+async def test_the_name_asked_for_is_told_to_tls_and_in_the_host_header_and_is_the_url_s(
+    make_sender: MakeSender, authority: Authority
+) -> None:
+    told: list[str | None] = []
+    tls = authority.server(x509.DNSName("checkout.internal"))
+    tls.sni_callback = lambda _, name, __: told.append(name)
+    attempt, destination = await attempt_at(make_sender, tls, authority.file, host="CHECKOUT.internal")
+    assert attempt.verdict is Verdict.DELIVERED
+    assert told == ["checkout.internal"]
+    assert (
+        f"\r\nhost: checkout.internal:{destination.port}\r\n" in destination.requests[0][0].decode().lower()
+    )
+
+
+async def test_the_environment_cannot_have_the_keys_of_connections_written_down(
+    make_sender: MakeSender, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = authority.folder / "keys.log"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(file))
+    attempt, _ = await attempt_at(
+        make_sender, authority.server(x509.DNSName("checkout.internal")), authority.file
+    )
+    assert attempt.verdict is Verdict.DELIVERED
+    assert not file.exists() or "SECRET" not in file.read_text()
 
 
 @pytest.mark.parametrize(
