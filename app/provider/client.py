@@ -78,6 +78,7 @@ class ProviderClient:
         self._clock = clock
         self._provider_clock = ProviderClock()
         context = ssl.create_default_context(cafile=account.ca_file)
+        context.keylog_filename = None  # type: ignore[assignment]  # SSLKEYLOGFILE of the environment
         timeout_s = account.timeout.total_seconds()
         self._imports = Exchanger(timeout_s=timeout_s, context=context, keep_alive=False)
         self._questions = Exchanger(timeout_s=timeout_s, context=context, keep_alive=True)

@@ -406,3 +406,29 @@ async def test_a_proxy_in_the_environment_is_ignored(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     async with serving(answer(page(ROW))) as server:
         assert (await exported(client_of(server.base_url))).raw_count == 1
+
+
+@pytest.mark.parametrize("status", (301, 302, 303, 307, 308))
+async def test_a_redirect_of_a_question_is_not_followed(client_of: ClientMaker, status: int) -> None:
+    """Its URL carries the token, which another host would be given."""
+    async with (
+        serving(answer(page(ROW))) as elsewhere,
+        serving(answer(b"", status, location=f"{elsewhere.base_url}/api/users/call-log")) as server,
+    ):
+        with pytest.raises(ProviderError):
+            await exported(client_of(server.base_url))
+    assert (len(server.requests), elsewhere.connections) == (1, 0)
+
+
+async def test_the_environment_cannot_have_the_keys_of_connections_written_down(
+    client_of: ClientMaker,
+    own_ca: tuple[Path, ssl.SSLContext],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bundle, context = own_ca
+    file = tmp_path / "keys.log"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(file))
+    async with serving(answer(page(ROW)), context=context) as server:
+        assert (await exported(client_of(server.base_url, ca_file=bundle))).raw_count == 1
+    assert not file.exists() or "SECRET" not in file.read_text()
