@@ -301,3 +301,28 @@ async def test_a_cancelled_attempt_is_cancelled(make_sender: MakeSender, destina
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_an_attempt_that_breaks_in_some_other_way_is_a_failed_one_that_shows_nothing(
+    make_sender: MakeSender, destination: Destination
+) -> None:
+    """One that raised would be leased, and made, again and again."""
+    headers = {"traceparent": "s3cret\r\nx-injected: s3cret"}
+    attempt = await make_sender().send(destination.url(), LOOPBACK_LISTED, headers, BODY)
+    assert (attempt.verdict, attempt.status, attempt.refused) == (Verdict.RETRY, None, False)
+    assert attempt.error == "request failed: ValueError"
+    assert destination.requests == []
+
+
+async def test_what_was_refused_here_is_told_from_what_failed_there(
+    make_sender: MakeSender, destination: Destination
+) -> None:
+    sender = make_sender()
+    for url, allowed in (
+        (destination.url(), policy("http://elsewhere:*")),
+        (destination.url(host="localhost"), policy("http://localhost:*")),
+    ):
+        assert (await sender.send(url, allowed, {}, BODY)).refused
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        assert not (await send(sender, f"http://127.0.0.1:{unused.getsockname()[1]}/")).refused

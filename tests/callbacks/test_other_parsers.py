@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import urllib.parse
 from ipaddress import ip_address
 
@@ -65,6 +66,14 @@ def _urllib(text: str) -> Seen:
     return url.scheme, _plain(url.hostname or ""), url.port or DEFAULT_PORTS[url.scheme]
 
 
+def _is_address_to_the_system(host: str) -> bool:
+    try:
+        socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        return False
+    return True
+
+
 READERS = (_httpx, _yarl, _yarl_as_sent, _urllib)
 
 
@@ -75,6 +84,8 @@ def differences(text: str) -> list[str]:
     except UrlFault:
         return []
     ours = (read.origin.scheme, read.origin.host, read.origin.port)
+    if read.origin.address is None and _is_address_to_the_system(read.origin.host):
+        return ["the system, which takes the name for an address"]
     found = [f"{reader.__name__} of what is sent" for reader in READERS if reader(str(read)) != ours]
     for reader in READERS if text.isascii() else ():
         try:

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.callbacks.schedule import JITTER, next_attempt_ms, parse_retry_after
 
@@ -71,3 +73,16 @@ def test_retry_after_counts_for_an_hour_at_most() -> None:
 )
 def test_retry_after_is_read_in_both_forms(value: str, seconds: float | None) -> None:
     assert parse_retry_after(value, NOW) == seconds
+
+
+@given(
+    st.one_of(
+        st.text(max_size=40),
+        st.from_regex(
+            r"[A-Z][a-z]{2}, ?-?[0-9]{1,6} [A-Z][a-z]{2} -?[0-9]{1,12} [0-9:.]{0,10} ?[A-Z+0-9-]{0,6}"
+        ),
+    )
+)
+def test_whatever_stands_in_retry_after_is_seconds_or_nothing(value: str) -> None:
+    seconds = parse_retry_after(value, NOW)
+    assert seconds is None or seconds >= 0
