@@ -65,6 +65,10 @@ HOSTILE: dict[str, tuple[Script, tuple[int | None, str | None]]] = {
     "drips interim answers": (pouring(b"", _head("HTTP/1.1 100 Continue"), 0.05), WAITING),
     "pours interim answers": (pouring(b"", _head("HTTP/1.1 100 Continue") * 2000), TOO_LARGE),
     "pours large interim answers": (pouring(b"", _head("HTTP/1.1 103 E", "link: " + "x" * 7000) * 9), TOO_LARGE),
+    "a thousand interim answers and one": (
+        answering(_head("HTTP/1.1 100 Continue") * 1000 + _head("HTTP/1.1 200 OK", "content-length: 0")),
+        TOO_LARGE,
+    ),
     "pours answers": (pouring(b"", _head("HTTP/1.1 200 OK", "content-length: 0") * 2000), TAKEN),
     "headers without end": (pouring(b"HTTP/1.1 200 OK\r\n", b"x: y\r\n" * 8000), NO_HTTP),
     "a header without end": (pouring(b"HTTP/1.1 200 OK\r\nx: ", bytes(b"y" * 65_536)), NO_HTTP),

@@ -142,6 +142,16 @@ async def test_a_client_gets_no_more_than_its_share_and_keeps_no_other_waiting(d
     assert len(await desk.claim(fence="h")) == 4
 
 
+async def test_a_destination_gives_a_client_no_more_than_its_share_and_another_client_its_own(
+    desk: Desk,
+) -> None:
+    for number in numbers(6):
+        await desk.answered(number)
+    await desk.answered(ALICE, client=DELIVERY)
+    _, due = await desk.events.claim(most=100, slots=10, lease_ms=60_000, fence="f", share=3)
+    assert sorted(one.client for one in due) == ["checkout"] * 3 + ["delivery"]
+
+
 async def test_a_destination_may_have_slots_of_its_own_and_it_is_told_where_they_were_too_few(
     desk: Desk,
 ) -> None:
