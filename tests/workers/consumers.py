@@ -87,11 +87,17 @@ class Office(Rig):
     _numbers = itertools.count()
 
     async def event_for(
-        self, consumer: Destination, *, path: str = "/outcomes", scheme: str = "http"
+        self,
+        consumer: Destination,
+        *,
+        path: str = "/outcomes",
+        scheme: str = "http",
+        host: str = "127.0.0.1",
+        client: str = "checkout",
     ) -> tuple[MessageId, EventId]:
         """A final event on its way to that consumer."""
-        url = consumer.url(path, scheme=scheme)
-        settings, to = self.config.campaigns["login-otp"], self.config.clients["checkout"]
+        url = consumer.url(path, host=host, scheme=scheme)
+        settings, to = self.config.campaigns["login-otp"], self.config.clients[client]
         draft = Draft(
             client=to,
             campaign=settings,
@@ -107,7 +113,7 @@ class Office(Rig):
         accepted = await self.messages.accept(draft, new_message_id())
         assert isinstance(accepted, Accepted), accepted
         message_id = accepted.message.id
-        assert await self.messages.cancel(message_id, "checkout") == "cancelled"
+        assert await self.messages.cancel(message_id, client) == "cancelled"
         return message_id, EventId(f"evt_{message_id.removeprefix('msg_')}r2")
 
     async def delivery(self, message_id: MessageId) -> Callback:
