@@ -125,8 +125,8 @@ async def test_what_was_not_sent_is_no_failure_of_its_destination(desk: Desk) ->
 
 
 async def test_a_client_gets_no_more_than_its_share_and_keeps_no_other_waiting(desk: Desk) -> None:
-    for number in numbers(6):
-        await desk.answered(number, destination=f"https://{number}.internal:443")
+    for at, number in enumerate(numbers(6)):
+        await desk.answered(number, destination=f"https://host-{at}.internal:443")
     await desk.answered(ALICE, client=DELIVERY, destination="https://last.internal:443")
     _, due = await desk.events.claim(
         most=100, slots=10, lease_ms=60_000, fence="f", share=3, held={"checkout": 1, "delivery": 2}
