@@ -184,7 +184,7 @@ class _ByHand(AbstractResolver):
             await loop.sock_connect(sock, ("127.0.0.1", self._server.port))
             await loop.sock_sendall(sock, query)
             try:
-                async with asyncio.timeout(LONGEST_S / 4):
+                async with asyncio.timeout(LONGEST_S):
                     return _addresses(await loop.sock_recv(sock, 4096), len(query), kind)
             except (TimeoutError, struct.error, IndexError) as fault:
                 raise socket.gaierror(socket.EAI_AGAIN, "try again") from fault
