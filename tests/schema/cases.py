@@ -10,6 +10,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from tests.api.desk import KEYS
 from tests.servers import valkey_server
 from tests.traffic.api_process import AUTHORIZATION, api_process
@@ -44,6 +46,7 @@ def run_cases(per_operation: int, seed: int) -> Ran:
     ):
         said = _schemathesis(relay.url, Path(folder), per_operation, seed)
         report = json.loads(next(Path(folder).glob("report/json-*.json")).read_text())
+        _resume_all(relay.url)
         relay.serves_a_good_caller()
         relay.said_nothing_bad()
     phases = report["phases"]
@@ -56,6 +59,17 @@ def run_cases(per_operation: int, seed: int) -> Ran:
         unfinished=[name for name in _PHASES if phases[name]["status"] != "success"],
         said=said.stdout + said.stderr,
     )
+
+
+def _resume_all(url: str) -> None:
+    """Some cases pause and drain campaigns, as operators may."""
+    headers = {"authorization": f"Bearer {KEYS['admin']}"}
+    with httpx.Client(base_url=f"{url}/v1/admin", headers=headers, trust_env=False) as operator:
+        for campaign in operator.get("/campaigns").json()["data"]:
+            resumed = operator.post(
+                f"/campaigns/{campaign['name']}/resume", json={"reason": "all cases were run"}
+            )
+            assert resumed.status_code == 200, resumed.text
 
 
 def _schemathesis(url: str, folder: Path, per_operation: int, seed: int) -> subprocess.CompletedProcess[str]:
