@@ -145,7 +145,13 @@ class AnyOrder(RuleBasedStateMachine):
             self.moves.settle(pick, others, takes, named=named, hold=hold, lone=lone)
 
     def time_passes(self, step_ms: int, sweeping: bool) -> None:
-        """Or the clock is set back; and perhaps the sweep goes round."""
+        """Or the clock is set back; and perhaps the sweep goes round.
+
+        It does before the clock goes back, as it does each second: what a lease found past its end has ended by then.
+        """
+        if step_ms < 0:
+            self.moves.expire()
+            self.moves.compare()
         self.moves.time_passes(step_ms)
         if sweeping:
             self.moves.compare()
