@@ -13,7 +13,8 @@
 -- Invariants: a message leaves the queue and joins the batch in this one move; a leased number is claimed, so no
 -- import anywhere carries it; an expired message is never leased; a held campaign gives one lone probe at a time; the
 -- batches of a worker that died take no place among the imports under way; what is leased and what may have left in
--- any sixty minutes is never more than the ceiling.
+-- any sixty minutes is never more than the ceiling. One that was found past its end is left to the sweep for good, also if
+-- the clock is set back before that comes.
 
 local campaign, account, batch = ARGV[1], ARGV[2], ARGV[3]
 local size, linger_ms, lease_ms = tonumber(ARGV[4]), tonumber(ARGV[6]), tonumber(ARGV[7])
