@@ -1,0 +1,100 @@
+"""A sample of calls: the newest there are, looked at more often than others, to learn how long calls take. Pure.
+
+Under load it is the calls of one second. Where few wait, it is wider: a call may be made some seconds after its import,
+and there are no others whose rows it would cost. One of which nothing was seen is given up for the next.
+
+Times are the provider's clock's, in ms.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workers.lengths import LOOKS_MS, Lengths
+from workers.windows import Window, second
+
+if TYPE_CHECKING:
+    from workers.rows_seen import Ringing
+
+_EVERY_MS, _SAMPLED_WELL = 60_000, 20
+_NOTICED_WITHIN_MS = 2_000
+"""Later than that after its import, a call is no use for short lengths, unless nothing is known at all."""
+_FEW, _BEFORE_MS, _AFTER_MS = 8, 2_000, 5_000
+_PATIENCE = 4
+"""Looks at a sample that shows nothing, before a newer one takes its place; each time it is two more."""
+
+
+class Sample:
+    """One source's, and what was learned from its samples so far."""
+
+    def __init__(self) -> None:
+        self.lengths = Lengths()
+        self._window: Window = (0, 0)
+        self.sent_ms = -LOOKS_MS[-1]
+        self._began_ms = self._read_ms = 0
+        self._look, self._patience = len(LOOKS_MS), _PATIENCE
+        self._is_empty = True
+
+    def is_under_way(self) -> bool:
+        """Whether there is one that will be looked at again."""
+        return self._look < len(LOOKS_MS)
+
+    def is_due(self, sent_ms: int, now_ms: int) -> bool:
+        """Whether calls imported then should be one; whatever it costs, if nothing is known."""
+        if sent_ms < self.sent_ms + 1_000:
+            return False
+        if not self.lengths.known:
+            shows_nothing = self._is_empty and self._look >= self._patience
+            return now_ms - sent_ms <= LOOKS_MS[-1] and (shows_nothing or not self.is_under_way())
+        if self.is_under_way():
+            return False
+        wants_more = self.lengths.known < _SAMPLED_WELL or now_ms - self._began_ms > _EVERY_MS
+        return wants_more and now_ms - sent_ms <= _NOTICED_WITHIN_MS
+
+    def begin(self, sent_ms: int, now_ms: int) -> None:
+        """With the calls imported then."""
+        if self.is_under_way():
+            self._patience += 2
+        self.sent_ms, self._began_ms, self._read_ms = second(sent_ms), now_ms, 0
+        self._window = (self.sent_ms - _BEFORE_MS, self.sent_ms + _AFTER_MS)
+        self._look, self._is_empty = 0, True
+
+    def next_ms(self) -> int | None:
+        """When it is to be looked at next."""
+        return self.sent_ms + 1_000 + LOOKS_MS[self._look] if self.is_under_way() else None
+
+    def look(self, now_ms: int, waiting: int) -> list[Window]:
+        """What is to be read of it now, if anything. `waiting`: how many calls wait in all."""
+        if waiting > _FEW:
+            self._window = (self.sent_ms, self.sent_ms + 1_000)
+        due_ms, is_due = self.next_ms(), False
+        while due_ms is not None and now_ms >= due_ms:
+            self._look += 1
+            due_ms, is_due = self.next_ms(), True
+        return [self._window] if is_due else []
+
+    def rings(self, place: Window, known: Ringing | None, age_ms: int) -> None:
+        """A call was seen that is not over."""
+        if self._has(place):
+            self._is_empty = False
+            self.lengths.rang(known.age_ms if known else 0, age_ms)
+
+    def is_over(self, place: Window, known: Ringing | None, age_ms: int) -> None:
+        """A call was seen that is."""
+        if self._has(place):
+            self._is_empty = False
+            known_ms = known.age_ms if known else 0
+            before_ms = min(max(known_ms, self._read_ms - place[0]), age_ms)
+            self.lengths.rang(known_ms, before_ms)  # also where no row told so
+            self.lengths.was_over(before_ms, age_ms)
+
+    def was_read(self, windows: tuple[Window, ...], at_ms: int, enough_ms: int | None) -> None:
+        """Those windows were, then. What still rings at `enough_ms` is followed no longer."""
+        a, b = self._window
+        if any(from_ms <= a and b <= to_ms for from_ms, to_ms in windows):
+            self._read_ms = at_ms
+        if enough_ms is not None and enough_ms < LOOKS_MS[max(self._look - 2, 0)]:
+            self._look = len(LOOKS_MS)
+
+    def _has(self, place: Window) -> bool:
+        return self._window[0] <= place[0] and place[1] <= self._window[1]
