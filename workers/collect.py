@@ -11,14 +11,16 @@ import asyncio
 import random
 import time
 from collections import OrderedDict
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from app.message import Call, Reason
-from app.provider.client import AccessToken
-from app.provider.errors import ProviderError, Refusal, Refused
+from app.provider.errors import ProviderError, Refused
 from app.provider.hangup_causes import reason_of
+from workers.export_reader import ExportReader
 from workers.pace import Pace
 from workers.tokens import AccountLockedError, TokenUnavailableError
 from workers.turn import NotMyTurnError, Turn
@@ -30,15 +32,17 @@ if TYPE_CHECKING:
     from app.message import BatchId
     from app.provider.client import CallRow, ExportPage, ProviderClient
     from app.store.outcomes import Finding, Open, Outcomes
-    from app.store.tokens import SharedToken
     from app.telemetry.metrics import Metrics
     from workers.crew import Crew
+    from workers.pace import Plan
     from workers.tokens import TokenKeeper
+    from workers.windows import Window
+
+    _Row = tuple[Window, CallRow]
+    """With the window that it came for."""
 
 log = structlog.get_logger()
 
-PAGE_ROWS = 500
-_MOST_PAGES = 2_000
 _BLIND_MARGIN_MS = 300_000
 """How far the provider's clock may be off, as long as no answer has told."""
 _LEARNED_MARGIN_MS = 3_000
@@ -49,6 +53,15 @@ _REMEMBERED_ROWS = 50_000
 _ROWS_AT_ONCE = 32
 _TIMED_OUT_AT_ONCE = 200
 _MOST_GIVEN_AGAIN = 5_000
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a plan's windows showed so far."""
+
+    window: Window = (0, 0)
+    called_ms: list[int | None] = field(default_factory=list)
+    unexplained: list[_Row] = field(default_factory=list)
 
 
 class Collector:
@@ -71,7 +84,6 @@ class Collector:
         self._account = account
         self._campaigns = {campaign.name: campaign for campaign in campaigns}
         self._client = client
-        self._keeper = keeper
         self._outcomes = outcomes
         self._owner = owner
         self._metrics = metrics
@@ -86,6 +98,9 @@ class Collector:
         self._quickest_judge_ms = min(_ms(one.reconcile_window.total_seconds()) for one in campaigns)
         self._turn = Turn(source, owner, outcomes)
         self._pace = self._fresh_pace()
+        self._reader = ExportReader(
+            source, account, campaigns[0].campaign_id, client=client, keeper=keeper, metrics=metrics
+        )
 
     def _fresh_pace(self) -> Pace:
         return Pace(timeout_ms=max(self._timeout_ms.values()), margin_ms=_LEARNED_MARGIN_MS)
@@ -104,26 +119,32 @@ class Collector:
             if not await self._turn.take():
                 return _IDLE_S
             self._pace = self._fresh_pace()
-        waiting = await self._outcomes.open(self._source, self._pace.ages_ms())
+        waiting = await self._outcomes.open(self._source)
         self._redis_ahead_ms = waiting.now_ms - _ms(time.time())
         judged = await self._to_be_judged(waiting)
-        from_ms = self._pace.due_from_ms(
-            waiting, judge_from_ms=min((sent_ms for _, _, sent_ms in judged), default=None)
+        plan = self._pace.due(
+            waiting, self._clock()[0], judge_from_ms=min((sent_ms for _, _, sent_ms in judged), default=None)
         )
-        if from_ms is None:
-            return _IDLE_S if waiting.since_ms is None else self._pace.wait_s(waiting)
+        if plan is None:
+            await self._forget_late(waiting)
+            return _IDLE_S if waiting.since_ms is None else self._wait_s(waiting)
         try:
-            whole = await self._sweep(waiting, from_ms)
+            is_whole = await self._sweep(plan)
         except NotMyTurnError:
             log.warning("collecting left to another worker", source=self._source)
             return _IDLE_S
         except (ProviderError, AccountLockedError, TokenUnavailableError) as error:
             return self._failed(error)
         self._failures = 0
-        if whole:
+        if not is_whole:
+            return _IDLE_S
+        if plan.whole_from_ms is not None:
             await self._reconcile(judged)
-            await self._time_out(waiting)
-        return self._pace.wait_s(waiting)
+        await self._time_out(waiting)
+        return self._wait_s(waiting)
+
+    def _wait_s(self, waiting: Open) -> float:
+        return self._pace.wait_s(waiting, self._clock()[0])
 
     def _failed(self, error: Exception) -> float:
         if self._failures == 0:
@@ -135,14 +156,31 @@ class Collector:
             pause_s = max(pause_s, min(error.retry_after_s, longest))
         return pause_s * random.uniform(0.8, 1.2)  # noqa: S311  jitter
 
-    async def _sweep(self, waiting: Open, from_ms: int) -> bool:
-        """Reads every page of one window, which ends when the sweep began. Whether all of it was read."""
-        offset_ms, margin_ms = self._clock()
-        rows, whole = await self._read_pages(
-            from_ms + offset_ms - margin_ms, waiting.now_ms + offset_ms + margin_ms
-        )
-        self._pace.swept(waiting, from_ms, rows)
-        return whole
+    async def _sweep(self, plan: Plan) -> bool:
+        """Reads every page of each window. Whether all of them were read, and the pace was told."""
+        is_blind = self._client.clock_offset_ms is None
+        wider_ms = _BLIND_MARGIN_MS if is_blind else 0
+        found = _Found()
+        for from_ms, to_ms in plan.windows:
+            found.window = (from_ms - wider_ms, to_ms + wider_ms)
+            # Rows have whole seconds: a filter may count its bounds in or not, and loses none.
+            if not await self._reader.read(
+                found.window[0] - 1, found.window[1] - 1, partial(self._take, found)
+            ):
+                return False
+        # A redial may stand on an earlier page than the call that it follows.
+        left = await self._give_rows(found.unexplained[:_MOST_GIVEN_AGAIN])
+        self._metrics.rows_unexplained.labels(source=self._source).inc(len(left))
+        if is_blind and self._client.clock_offset_ms is not None:
+            return False  # what was read up to where is known only from now on
+        self._pace.swept(plan, found.called_ms)
+        return True
+
+    async def _take(self, found: _Found, page: ExportPage) -> None:
+        self._still_mine()
+        unknown = page.raw_count - len(page.rows)
+        found.called_ms += [_called_ms(row) for row in page.rows] + [None] * unknown
+        found.unexplained += await self._give_rows([(found.window, row) for row in page.rows])
 
     def _clock(self) -> tuple[int, int]:
         """The provider's clock less Redis', and how far that may be wrong."""
@@ -151,53 +189,17 @@ class Collector:
             return 0, _BLIND_MARGIN_MS
         return offset_ms - self._redis_ahead_ms, _LEARNED_MARGIN_MS
 
-    async def _read_pages(self, start_ms: int, end_ms: int) -> tuple[int, bool]:
-        """How many rows came, and whether they were all. `NotMyTurnError` once another worker may be collecting."""
-        offset = 0
-        unexplained: list[CallRow] = []
-        for _ in range(_MOST_PAGES):
-            page = await self._page(start_ms, end_ms, offset)
-            self._still_mine()
-            self._metrics.export_requests.labels(source=self._source).inc()
-            self._metrics.export_rows.labels(source=self._source).inc(page.raw_count)
-            unexplained += await self._give_rows(page.rows)
-            offset += page.raw_count
-            if page.raw_count == 0 or (page.total is not None and offset >= page.total):
-                # A redial may stand on an earlier page than the call that it follows.
-                left = await self._give_rows(unexplained[:_MOST_GIVEN_AGAIN])
-                self._metrics.rows_unexplained.labels(source=self._source).inc(len(left))
-                return offset, True
-        log.error("export never ends, read in part", source=self._source, rows=offset)
-        return offset, False
-
-    async def _page(self, start_ms: int, end_ms: int, offset: int) -> ExportPage:
-        token = await self._keeper.get()
-        try:
-            return await self._ask(token, start_ms, end_ms, offset)
-        except Refused as refused:
-            if refused.code is not Refusal.TOKEN or await self._keeper.refused(token):
-                raise
-        return await self._ask(await self._keeper.get(), start_ms, end_ms, offset)
-
-    async def _ask(self, token: SharedToken, start_ms: int, end_ms: int, offset: int) -> ExportPage:
-        access = AccessToken(token.value, token.expires_at_ms)
-        window = {"start_ms": start_ms, "end_ms": end_ms, "limit": PAGE_ROWS, "offset": offset}
-        if self._account.outcomes_from == "account_call_log":
-            return await self._client.export_account(access, **window)
-        campaign_id = next(iter(self._campaigns.values())).campaign_id
-        return await self._client.export_campaign(campaign_id, access, **window)
-
-    async def _give_rows(self, rows: Sequence[CallRow]) -> list[CallRow]:
+    async def _give_rows(self, rows: Sequence[_Row]) -> list[_Row]:
         """Rows of one number go one after another, in the order of their calls; others side by side.
 
         Gives back those that nothing explains.
         """
-        by_number: dict[str, list[CallRow]] = {}
-        for row in rows:
+        by_number: dict[str, list[_Row]] = {}
+        for window, row in rows:
             if row.callee is not None and _identity(row, row.callee) not in self._said:
-                by_number.setdefault(row.callee, []).append(row)
+                by_number.setdefault(row.callee, []).append((window, row))
         numbers = list(by_number)
-        unexplained: list[CallRow] = []
+        unexplained: list[_Row] = []
         for start in range(0, len(numbers), _ROWS_AT_ONCE):
             self._still_mine()
             chunk = numbers[start : start + _ROWS_AT_ONCE]
@@ -211,29 +213,31 @@ class Collector:
         if not self._turn.is_mine():
             raise NotMyTurnError
 
-    async def _give_in_order(self, number: str, rows: list[CallRow]) -> list[CallRow]:
-        in_order = sorted(rows, key=lambda one: (one.called_at is None, one.called_at, one.call_id))
-        return [row for row in in_order if await self._give_row(number, row) == "unexplained"]
+    async def _give_in_order(self, number: str, rows: list[_Row]) -> list[_Row]:
+        in_order = sorted(rows, key=lambda one: (one[1].called_at is None, one[1].called_at, one[1].call_id))
+        return [one for one in in_order if await self._give_row(number, *one) == "unexplained"]
 
-    async def _give_row(self, number: str, row: CallRow) -> str:
-        offset_ms, margin_ms = self._clock()
-        called_ms = None if row.called_at is None else _ms(row.called_at.timestamp()) - offset_ms
+    async def _give_row(self, number: str, window: Window, row: CallRow) -> str:
+        ahead_ms, margin_ms = self._clock()
+        called_ms = _called_ms(row)
         finding = await self._outcomes.give_row(
             self._account.name,
             number,
             _call_of(row),
             reason_of(row.note),
-            called_at_ms=called_ms,
+            called_at_ms=None if called_ms is None else called_ms - ahead_ms,
             tolerance_ms=margin_ms,
             redial_ms=self._redial_ms,
             source=self._source,
         )
+        now_ms = _ms(time.time()) + self._redis_ahead_ms + ahead_ms
         if finding.fate == "settled":
             self._settled(finding, row)
-            self._pace.settled(_ms(time.time()) + self._redis_ahead_ms, finding.sent_at_ms, called_ms)
-        elif finding.fate == "waiting":
-            self._pace.heard()
-        if finding.fate in ("settled", "known"):
+        is_over = finding.fate == "settled" or finding.may_redial
+        if finding.message_id is not None and finding.fate in ("settled", "waiting"):
+            tell = self._pace.settled if is_over else self._pace.still_rings
+            tell(finding.message_id, now_ms, window, called_ms)
+        if finding.fate == "known" or is_over:
             self._remember(row, number)
         return finding.fate
 
@@ -280,17 +284,34 @@ class Collector:
                 )
 
     async def _time_out(self, waiting: Open) -> None:
+        looked_ms = self._pace.looked_from_ms(waiting.now_ms)
+        await self._end(
+            told_ms=min(self._pace.told_until_ms() - self._clock()[0], waiting.now_ms),
+            looked_ms=waiting.now_ms if looked_ms is None else looked_ms,
+        )
+
+    async def _forget_late(self, waiting: Open) -> None:
+        """What is undetermined for so long that nothing is read for it any more does not wait."""
+        oldest_ms = waiting.oldest_late_ms
+        if oldest_ms is not None and self._pace.is_past(waiting.now_ms - oldest_ms):
+            await self._end(told_ms=0, looked_ms=waiting.now_ms)
+
+    async def _end(self, *, told_ms: int, looked_ms: int) -> None:
         for message_id, state, campaign in await self._outcomes.time_out(
             self._source,
             timeout_ms=self._timeout_ms,
             most=_TIMED_OUT_AT_ONCE,
-            asked_at_ms=waiting.now_ms,
-            sent_since_ms=self._pace.looked_from_ms(waiting.now_ms),
+            asked_at_ms=told_ms,
+            sent_since_ms=looked_ms,
             owner=self._turn.owner,
         ):
             reason = Reason.NO_OUTCOME if state == "undetermined" else ""
             self._metrics.outcomes.labels(campaign=campaign, state=state, reason=reason).inc()
             log.warning("no outcome in time", message_id=message_id, campaign=campaign, state=state)
+
+
+def _called_ms(row: CallRow) -> int | None:
+    return None if row.called_at is None else _ms(row.called_at.timestamp())
 
 
 def _identity(row: CallRow, number: str) -> tuple[str, str, int, str | None]:

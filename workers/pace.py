@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from workers.lengths import LOOKS_MS
@@ -94,6 +94,9 @@ class Pace:
             return self._whole_plan(waiting, now_ms, whole_ms, only_known=only_known)
         if waiting.since_ms is None:
             return None
+        if self._is_new and waiting.now_ms - waiting.since_ms > _LEFT_OVER_MS:
+            left_over = self._whole_plan(waiting, now_ms, waiting.since_ms, only_known=False)
+            return replace(left_over, whole_from_ms=None)
         since_ms = second(waiting.since_ms + ahead_ms - self._margin_ms)
         self._seen.forget_before(since_ms)
         self._begin_sample(waiting, now_ms)
@@ -105,10 +108,14 @@ class Pace:
         return 1.0 if self._next_ms is None else min(max(self._next_ms - now_ms, 20) / 1000, 1.0)
 
     def looked_from_ms(self, now_ms: int) -> int | None:
-        """By Redis' clock: what was sent since then was looked for lately, so it may be given up when its time is over."""
+        """By Redis' clock: what was sent since then was looked for lately, so it may be given up in its time."""
         while self._looks and self._looks[0][0] < now_ms - self._timeout_ms * 3 // 4:
             self._looks.popleft()
         return min((from_ms for _, from_ms in self._looks), default=None)
+
+    def is_past(self, age_ms: int) -> bool:
+        """Whether what is so old is looked for no longer."""
+        return age_ms >= self._oldest_age_ms
 
     def told_until_ms(self) -> int:
         """Of the calls made until then, all were seen that can be: while they ring, or when they should be over."""
@@ -123,12 +130,6 @@ class Pace:
             looked_ms = self.looked_from_ms(waiting.now_ms)
             if looked_ms is None or looked_ms > oldest_ms:
                 starts.append(oldest_ms)
-        if (
-            self._is_new
-            and waiting.since_ms is not None
-            and waiting.now_ms - waiting.since_ms > _LEFT_OVER_MS
-        ):
-            starts.append(waiting.since_ms)
         return min(starts, default=None)
 
     def _whole_plan(self, waiting: Open, now_ms: int, whole_ms: int, *, only_known: bool) -> Plan:
@@ -171,7 +172,7 @@ class Pace:
                 self._sample.begin(sent_ms, now_ms)
 
     def _hot_plan(self, waiting: Open, now_ms: int, since_ms: int) -> Plan | None:
-        windows = self._sample.look(now_ms, waiting.count)
+        windows = self._sample.look(now_ms, since_ms, waiting.count)
         self._comes_next(self._sample.next_ms())
         reached: list[tuple[int, int]] = []
         first_ms, *later = self._hot

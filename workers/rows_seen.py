@@ -97,7 +97,7 @@ class RowsSeen:
         return known
 
     def are_shown_ringing(self) -> bool:
-        """Whether calls are shown before their end: of those found over where rows were read before, nearly all were."""
+        """Whether rows show calls before their end: nearly all of those found over where rows were read before."""
         return self._seen_over >= _FEW and self._foretold >= _SHOWN_ABOVE * self._seen_over
 
     def worth_reading(self, window: Window) -> list[Window]:

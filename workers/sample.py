@@ -20,6 +20,8 @@ _EVERY_MS, _SAMPLED_WELL = 60_000, 20
 _NOTICED_WITHIN_MS = 2_000
 """Later than that after its import, a call is no use for short lengths, unless nothing is known at all."""
 _FEW, _BEFORE_MS, _AFTER_MS = 8, 2_000, 5_000
+_COARSE = 2
+"""So many looks are left out, the first, where there are many calls."""
 _PATIENCE = 4
 """Looks at a sample that shows nothing, before a newer one takes its place; each time it is two more."""
 
@@ -63,10 +65,13 @@ class Sample:
         """When it is to be looked at next."""
         return self.sent_ms + 1_000 + LOOKS_MS[self._look] if self.is_under_way() else None
 
-    def look(self, now_ms: int, waiting: int) -> list[Window]:
-        """What is to be read of it now, if anything. `waiting`: how many calls wait in all."""
+    def look(self, now_ms: int, since_ms: int, waiting: int) -> list[Window]:
+        """What is to be read of it now, if anything. `waiting`: how many calls wait in all, the oldest `since_ms`."""
         if waiting > _FEW:
             self._window = (self.sent_ms, self.sent_ms + 1_000)
+            self._look = max(self._look, _COARSE)
+        if self._window[1] <= since_ms:
+            self._look = len(LOOKS_MS)
         due_ms, is_due = self.next_ms(), False
         while due_ms is not None and now_ms >= due_ms:
             self._look += 1

@@ -50,6 +50,8 @@ class Finding:
     state: str | None = None
     campaign: str | None = None
     sent_at_ms: int = 0
+    may_redial: bool = False
+    """The call is over, and its message waits for another."""
 
 
 class Outcomes:
@@ -135,7 +137,7 @@ class Outcomes:
             return Finding(fate)
         message_id = MessageId(reply[1].decode())
         if fate != "settled":
-            return Finding(fate, message_id)
+            return Finding(fate, message_id, may_redial=len(reply) > 2)
         return Finding(fate, message_id, reply[2].decode(), reply[3].decode(), int(float(reply[5])))
 
     async def reconcile(

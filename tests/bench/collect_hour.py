@@ -117,9 +117,7 @@ class Hour:
             one
             for one in waits
             if one in unsettled
-            and (
-                now_ms - one.called_ms < self.timeout_ms or looked_ms is None or one.called_ms < looked_ms
-            )
+            and (now_ms - one.called_ms < self.timeout_ms or looked_ms is None or one.called_ms < looked_ms)
         ]
 
 
