@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
-from app.message import Call, Reason
+from app.message import Reason
 from app.provider.errors import ProviderError, Refused
-from app.provider.hangup_causes import reason_of
+from workers.clocks import BLIND_MARGIN_MS, LEARNED_MARGIN_MS, Clocks, ms
 from workers.export_reader import ExportReader
 from workers.pace import Pace
+from workers.row_giver import RowGiver, called_at_ms
 from workers.tokens import AccountLockedError, TokenUnavailableError
 from workers.turn import NotMyTurnError, Turn
 
@@ -30,27 +29,20 @@ if TYPE_CHECKING:
 
     from app.config import AccountConfig, CampaignConfig
     from app.message import BatchId
-    from app.provider.client import CallRow, ExportPage, ProviderClient
-    from app.store.outcomes import Finding, Open, Outcomes
+    from app.provider.client import ExportPage, ProviderClient
+    from app.store.outcomes import Open, Outcomes
     from app.telemetry.metrics import Metrics
     from workers.crew import Crew
     from workers.pace import Plan
+    from workers.row_giver import Row
     from workers.tokens import TokenKeeper
     from workers.windows import Window
 
-    _Row = tuple[Window, CallRow]
-    """With the window that it came for."""
-
 log = structlog.get_logger()
 
-_BLIND_MARGIN_MS = 300_000
-"""How far the provider's clock may be off, as long as no answer has told."""
-_LEARNED_MARGIN_MS = 3_000
 _IDLE_S = 1.0
 _JUDGE_EVERY_MS = 2_000
 _FAILED_PAUSE_S = (1.0, 5.0)
-_REMEMBERED_ROWS = 50_000
-_ROWS_AT_ONCE = 32
 _TIMED_OUT_AT_ONCE = 200
 _MOST_GIVEN_AGAIN = 5_000
 
@@ -61,7 +53,7 @@ class _Found:
 
     window: Window = (0, 0)
     called_ms: list[int | None] = field(default_factory=list)
-    unexplained: list[_Row] = field(default_factory=list)
+    unexplained: list[Row] = field(default_factory=list)
 
 
 class Collector:
@@ -81,29 +73,33 @@ class Collector:
         crew: Crew,
     ) -> None:
         self._source = source
-        self._account = account
         self._campaigns = {campaign.name: campaign for campaign in campaigns}
-        self._client = client
+        self._clocks = Clocks(client)
         self._outcomes = outcomes
-        self._owner = owner
         self._metrics = metrics
         self._crew = crew
         self._never = asyncio.Event()
-        self._said: OrderedDict[tuple[str, str, int, str | None], None] = OrderedDict()
         self._failures = 0
         self._judged_ms = 0
-        self._redis_ahead_ms = 0
-        self._redial_ms = {one.name: _ms(one.redial_window.total_seconds()) for one in campaigns}
-        self._timeout_ms = {one.name: _ms(one.outcome_timeout.total_seconds()) for one in campaigns}
-        self._quickest_judge_ms = min(_ms(one.reconcile_window.total_seconds()) for one in campaigns)
+        self._timeout_ms = {one.name: ms(one.outcome_timeout.total_seconds()) for one in campaigns}
+        self._quickest_judge_ms = min(ms(one.reconcile_window.total_seconds()) for one in campaigns)
         self._turn = Turn(source, owner, outcomes)
         self._pace = self._fresh_pace()
         self._reader = ExportReader(
             source, account, campaigns[0].campaign_id, client=client, keeper=keeper, metrics=metrics
         )
+        self._giver = RowGiver(
+            source,
+            account.name,
+            redial_ms={one.name: ms(one.redial_window.total_seconds()) for one in campaigns},
+            outcomes=outcomes,
+            clocks=self._clocks,
+            turn=self._turn,
+            metrics=metrics,
+        )
 
     def _fresh_pace(self) -> Pace:
-        return Pace(timeout_ms=max(self._timeout_ms.values()), margin_ms=_LEARNED_MARGIN_MS)
+        return Pace(timeout_ms=max(self._timeout_ms.values()), margin_ms=LEARNED_MARGIN_MS)
 
     async def run(self) -> None:
         """Until the crew stops."""
@@ -120,10 +116,12 @@ class Collector:
                 return _IDLE_S
             self._pace = self._fresh_pace()
         waiting = await self._outcomes.open(self._source)
-        self._redis_ahead_ms = waiting.now_ms - _ms(time.time())
+        self._clocks.learn(waiting.now_ms)
         judged = await self._to_be_judged(waiting)
         plan = self._pace.due(
-            waiting, self._clock()[0], judge_from_ms=min((sent_ms for _, _, sent_ms in judged), default=None)
+            waiting,
+            self._clocks.ahead_ms,
+            judge_from_ms=min((sent_ms for _, _, sent_ms in judged), default=None),
         )
         if plan is None:
             await self._forget_late(waiting)
@@ -144,7 +142,7 @@ class Collector:
         return self._wait_s(waiting)
 
     def _wait_s(self, waiting: Open) -> float:
-        return self._pace.wait_s(waiting, self._clock()[0])
+        return self._pace.wait_s(waiting, self._clocks.ahead_ms)
 
     def _failed(self, error: Exception) -> float:
         if self._failures == 0:
@@ -158,8 +156,8 @@ class Collector:
 
     async def _sweep(self, plan: Plan) -> bool:
         """Reads every page of each window. Whether all of them were read, and the pace was told."""
-        is_blind = self._client.clock_offset_ms is None
-        wider_ms = _BLIND_MARGIN_MS if is_blind else 0
+        is_blind = self._clocks.is_blind
+        wider_ms = BLIND_MARGIN_MS if is_blind else 0
         found = _Found()
         for from_ms, to_ms in plan.windows:
             found.window = (from_ms - wider_ms, to_ms + wider_ms)
@@ -169,91 +167,18 @@ class Collector:
             ):
                 return False
         # A redial may stand on an earlier page than the call that it follows.
-        left = await self._give_rows(found.unexplained[:_MOST_GIVEN_AGAIN])
+        left = await self._giver.give(found.unexplained[:_MOST_GIVEN_AGAIN], self._pace)
         self._metrics.rows_unexplained.labels(source=self._source).inc(len(left))
-        if is_blind and self._client.clock_offset_ms is not None:
+        if is_blind and not self._clocks.is_blind:
             return False  # what was read up to where is known only from now on
         self._pace.swept(plan, found.called_ms)
         return True
 
     async def _take(self, found: _Found, page: ExportPage) -> None:
-        self._still_mine()
+        self._turn.check()
         unknown = page.raw_count - len(page.rows)
-        found.called_ms += [_called_ms(row) for row in page.rows] + [None] * unknown
-        found.unexplained += await self._give_rows([(found.window, row) for row in page.rows])
-
-    def _clock(self) -> tuple[int, int]:
-        """The provider's clock less Redis', and how far that may be wrong."""
-        offset_ms = self._client.clock_offset_ms
-        if offset_ms is None:
-            return 0, _BLIND_MARGIN_MS
-        return offset_ms - self._redis_ahead_ms, _LEARNED_MARGIN_MS
-
-    async def _give_rows(self, rows: Sequence[_Row]) -> list[_Row]:
-        """Rows of one number go one after another, in the order of their calls; others side by side.
-
-        Gives back those that nothing explains.
-        """
-        by_number: dict[str, list[_Row]] = {}
-        for window, row in rows:
-            if row.callee is not None and _identity(row, row.callee) not in self._said:
-                by_number.setdefault(row.callee, []).append((window, row))
-        numbers = list(by_number)
-        unexplained: list[_Row] = []
-        for start in range(0, len(numbers), _ROWS_AT_ONCE):
-            self._still_mine()
-            chunk = numbers[start : start + _ROWS_AT_ONCE]
-            given = await asyncio.gather(
-                *(self._give_in_order(number, by_number[number]) for number in chunk)
-            )
-            unexplained += [row for rows in given for row in rows]
-        return unexplained
-
-    def _still_mine(self) -> None:
-        if not self._turn.is_mine():
-            raise NotMyTurnError
-
-    async def _give_in_order(self, number: str, rows: list[_Row]) -> list[_Row]:
-        in_order = sorted(rows, key=lambda one: (one[1].called_at is None, one[1].called_at, one[1].call_id))
-        return [one for one in in_order if await self._give_row(number, *one) == "unexplained"]
-
-    async def _give_row(self, number: str, window: Window, row: CallRow) -> str:
-        ahead_ms, margin_ms = self._clock()
-        called_ms = _called_ms(row)
-        finding = await self._outcomes.give_row(
-            self._account.name,
-            number,
-            _call_of(row),
-            reason_of(row.note),
-            called_at_ms=None if called_ms is None else called_ms - ahead_ms,
-            tolerance_ms=margin_ms,
-            redial_ms=self._redial_ms,
-            source=self._source,
-        )
-        now_ms = _ms(time.time()) + self._redis_ahead_ms + ahead_ms
-        if finding.fate == "settled":
-            self._settled(finding, row)
-        is_over = finding.fate == "settled" or finding.may_redial
-        if finding.message_id is not None and finding.fate in ("settled", "waiting"):
-            tell = self._pace.settled if is_over else self._pace.still_rings
-            tell(finding.message_id, now_ms, window, called_ms)
-        if finding.fate == "known" or is_over:
-            self._remember(row, number)
-        return finding.fate
-
-    def _settled(self, finding: Finding, row: CallRow) -> None:
-        reason = reason_of(row.note) if finding.state == "failed" else ""
-        campaign = finding.campaign or ""
-        self._metrics.outcomes.labels(campaign=campaign, state=finding.state, reason=reason).inc()
-        if finding.sent_at_ms:
-            delay_s = time.time() - finding.sent_at_ms / 1000
-            self._metrics.outcome_delay_seconds.labels(campaign=campaign).observe(max(0.0, delay_s))
-        log.info("outcome settled", message_id=finding.message_id, campaign=campaign, state=finding.state)
-
-    def _remember(self, row: CallRow, number: str) -> None:
-        self._said[_identity(row, number)] = None
-        while len(self._said) > _REMEMBERED_ROWS:
-            self._said.popitem(last=False)
+        found.called_ms += [called_at_ms(row) for row in page.rows] + [None] * unknown
+        found.unexplained += await self._giver.give([(found.window, row) for row in page.rows], self._pace)
 
     async def _to_be_judged(self, waiting: Open) -> list[tuple[BatchId, CampaignConfig, int]]:
         """Ambiguous imports of which a row should have shown by now, each with when it was sent."""
@@ -264,7 +189,7 @@ class Collector:
             if sent_ms + self._quickest_judge_ms > waiting.now_ms:
                 break
             campaign = self._campaigns.get(await self._outcomes.campaign_of(batch) or "")
-            if campaign and sent_ms + _ms(campaign.reconcile_window.total_seconds()) <= waiting.now_ms:
+            if campaign and sent_ms + ms(campaign.reconcile_window.total_seconds()) <= waiting.now_ms:
                 found.append((batch, campaign, sent_ms))
         if found:
             self._judged_ms = waiting.now_ms
@@ -286,7 +211,7 @@ class Collector:
     async def _time_out(self, waiting: Open) -> None:
         looked_ms = self._pace.looked_from_ms(waiting.now_ms)
         await self._end(
-            told_ms=min(self._pace.told_until_ms() - self._clock()[0], waiting.now_ms),
+            told_ms=min(self._pace.told_until_ms() - self._clocks.ahead_ms, waiting.now_ms),
             looked_ms=waiting.now_ms if looked_ms is None else looked_ms,
         )
 
@@ -308,29 +233,3 @@ class Collector:
             reason = Reason.NO_OUTCOME if state == "undetermined" else ""
             self._metrics.outcomes.labels(campaign=campaign, state=state, reason=reason).inc()
             log.warning("no outcome in time", message_id=message_id, campaign=campaign, state=state)
-
-
-def _called_ms(row: CallRow) -> int | None:
-    return None if row.called_at is None else _ms(row.called_at.timestamp())
-
-
-def _identity(row: CallRow, number: str) -> tuple[str, str, int, str | None]:
-    """What tells a row that was read before; calls without an id differ by their time alone."""
-    return row.call_id, number, row.state, row.called_at_text
-
-
-def _call_of(row: CallRow) -> Call:
-    return Call(
-        call_id=row.call_id,
-        caller_id=row.caller_id,
-        called_at=row.called_at_text,
-        duration=row.duration,
-        key_press=row.key_press,
-        keys=list(row.keys),
-        note=row.note,
-        state=row.state,
-    )
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
