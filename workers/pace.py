@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from workers.lengths import LOOKS_MS
-from workers.rows_seen import RowsSeen
+from workers.rows_seen import RowsSeen, SeenCall
 from workers.sample import Sample
-from workers.windows import Window, merged, second
+from workers.windows import Window, cut, merged, second
 
 if TYPE_CHECKING:
     from app.message import MessageId
@@ -183,7 +183,7 @@ class Pace:
             )
             if slices is None:
                 continue
-            due = [slices] if age_ms == first_ms else self._seen.worth_reading(slices)
+            due = [slices] if age_ms == first_ms else self._seen.worth_reading(slices, undated=False)
             if age_ms in later[:-1]:
                 due = self._seen.affordable(due, self._to_spare(windows, since_ms))
             windows += due
@@ -217,7 +217,10 @@ class Pace:
         if not windows:
             self._has_read(reached)
             return None
-        return Plan(tuple(merged(windows)), tuple(reached), now_ms, asked_at_ms)
+        windows = merged(windows)
+        if self._seen.is_by_import:
+            windows = cut(windows, self._sample.window)
+        return Plan(tuple(windows), tuple(reached), now_ms, asked_at_ms)
 
     def _tick_ms(self, age_ms: int, share: int, waiting: Open, now_ms: int) -> int:
         quickest, slowest = _TICK_MS
@@ -246,21 +249,22 @@ class Pace:
 
     def still_rings(self, message_id: MessageId, now_ms: int, window: Window, called_ms: int | None) -> None:
         """A row of that window told that a call is not over."""
-        place = self._seen.place(window, called_ms)
-        age_ms = max(now_ms - place[0], 0)
-        known = self._seen.rings(message_id, place, age_ms)
+        call = self._call(now_ms, window, called_ms)
+        known = self._seen.rings(message_id, call)
         if known is None:
             self._news_ms = now_ms
-        if called_ms is not None:
-            self._sample.rings(place, known, age_ms)
+        self._sample.rings(call, known)
 
     def settled(self, message_id: MessageId, now_ms: int, window: Window, called_ms: int | None) -> None:
         """A row of that window told a call's end."""
         self._news_ms = now_ms
+        call = self._call(now_ms, window, called_ms)
+        was_read = any(to_ms > call.place[0] for _, to_ms in self._read)
+        self._sample.is_over(call, self._seen.is_over(message_id, call, was_read=was_read))
+
+    def _call(self, now_ms: int, window: Window, called_ms: int | None) -> SeenCall:
         place = self._seen.place(window, called_ms)
-        was_read = any(to_ms > place[0] for _, to_ms in self._read)
-        known = self._seen.is_over(message_id, place, was_read=was_read)
-        self._sample.is_over(place, known, max(now_ms - place[0], 0))
+        return SeenCall(place, called_ms, max(now_ms - place[0], 0))
 
     def swept(self, plan: Plan, rows_at_ms: Iterable[int | None]) -> None:
         """All of the plan was read; each row's time of the call, None where it had none."""

@@ -29,11 +29,13 @@ _FORGETS_EVERY_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Ringing:
-    """A call that is not over."""
+class SeenCall:
+    """A call, as a row showed it."""
 
     place: Window
     """Where its row is found: the second that it names, or, if it names none, what was asked for."""
+    called_ms: int | None
+    """What the row said."""
     age_ms: int
     """How old it was when it was last seen."""
 
@@ -47,10 +49,12 @@ class RowsSeen:
         self._rows: dict[int, int] = {}
         self._newest = 0
         self._forgot_ms = 0
-        self._ringing: dict[MessageId, Ringing] = {}
+        self._ringing: dict[MessageId, SeenCall] = {}
         self._places: Counter[Window] = Counter()
+        self._undated: Counter[Window] = Counter()
         self._foretold = self._seen_over = 0.0
-        self._is_by_import = False
+        self.is_by_import = False
+        """Rows are found by when their call was imported, so all that is known of a place is what was asked for."""
 
     def __len__(self) -> int:
         """The calls that are known to ring."""
@@ -63,48 +67,55 @@ class RowsSeen:
         the time of the import.
         """
         if called_ms is not None and called_ms >= window[1]:
-            self._is_by_import = True
-        if called_ms is None or self._is_by_import:
+            self.is_by_import = True
+        if called_ms is None or self.is_by_import:
             return window
         return second(called_ms), second(called_ms) + 1_000
 
-    def rings(self, message_id: MessageId, place: Window, age_ms: int) -> Ringing | None:
-        """Notes a call that is not over; as what it was known before, there. None: it is new."""
+    def rings(self, message_id: MessageId, call: SeenCall) -> SeenCall | None:
+        """Notes a call that is not over; as what it was known before. None: it is new."""
         known = self._drop(message_id)
         if known is not None or len(self._ringing) < _MOST_RINGING:
-            self._ringing[message_id] = Ringing(place, age_ms)
-            self._places[place] += 1
-        return known if known is not None and known.place == place else None
+            self._ringing[message_id] = call
+            self._places_of(call)[call.place] += 1
+        return known if known is not None and known.called_ms == call.called_ms else None
 
-    def is_over(self, message_id: MessageId, place: Window, *, was_read: bool) -> Ringing | None:
-        """Notes a call's end; as what it was known before, there. `was_read`: whether that place was, before now."""
+    def is_over(self, message_id: MessageId, call: SeenCall, *, was_read: bool) -> SeenCall | None:
+        """Notes a call's end; as what it was known before. `was_read`: whether that place was, before now."""
         known = self._drop(message_id)
-        if known is not None and known.place != place:
-            known = None
-        if known is not None or was_read:
-            self._foretold += known is not None
+        foretold = known is not None and bool(within([known.place], call.place))
+        if foretold or was_read:
+            self._foretold += foretold
             self._seen_over += 1
             if self._seen_over > 10 * _FEW:
                 self._foretold, self._seen_over = self._foretold / 2, self._seen_over / 2
-        return known
+        return known if known is not None and known.called_ms == call.called_ms else None
 
-    def _drop(self, message_id: MessageId) -> Ringing | None:
+    def _drop(self, message_id: MessageId) -> SeenCall | None:
         known = self._ringing.pop(message_id, None)
         if known is not None:
-            self._places[known.place] -= 1
-            if not self._places[known.place]:
-                del self._places[known.place]
+            places = self._places_of(known)
+            places[known.place] -= 1
+            if not places[known.place]:
+                del places[known.place]
         return known
+
+    def _places_of(self, call: SeenCall) -> Counter[Window]:
+        return self._undated if call.called_ms is None else self._places
 
     def are_shown_ringing(self) -> bool:
         """Whether rows show calls before their end: nearly all of those found over where rows were read before."""
         return self._seen_over >= _FEW and self._foretold >= _SHOWN_ABOVE * self._seen_over
 
-    def worth_reading(self, window: Window) -> list[Window]:
-        """Of the window, where calls are known to ring; all of it, if rows are not shown before a call's end."""
+    def worth_reading(self, window: Window, *, undated: bool = True) -> list[Window]:
+        """Of the window, where calls are known to ring; all of it, if rows are not shown before a call's end.
+
+        `undated`: also where one is known that has no time yet. Most of these are queued, and soon found elsewhere.
+        """
         if not self.are_shown_ringing():
             return [window]
-        return fewer(within(self._places, window), _MOST_WINDOWS)
+        places = [*self._places, *self._undated] if undated else self._places
+        return fewer(within(places, window), _MOST_WINDOWS)
 
     def in_second(self, at_ms: int) -> int:
         """How many rows the second has, as far as is known."""
@@ -137,14 +148,17 @@ class RowsSeen:
 
     def pay(self, windows: tuple[Window, ...], rows_at_ms: Iterable[int | None]) -> None:
         """All rows of these windows were read; each one's time of the call, None where it had none."""
-        seen = Counter((windows[0][0] if at_ms is None else at_ms) // 1000 for at_ms in rows_at_ms)
+        times = list(rows_at_ms)
+        seen = Counter(
+            at_ms // 1000 for at_ms in times if at_ms is not None
+        )  # one without will have its time later
         new = 0
         for at, n in seen.items():
             new += max(0, n - self._rows.get(at, 0))
             self._rows[at] = max(n, self._rows.get(at, 0))
         self._newest = max(self._newest, *seen, 0)
         most = _PURSE_AT_FIRST + ROWS_A_CALL * self.count_since(windows[-1][1] - SAVED_FOR_MS)
-        self.purse = min(self.purse + ROWS_A_CALL * new - seen.total(), most)
+        self.purse = min(self.purse + ROWS_A_CALL * new - len(times), most)
 
     def forget_before(self, since_ms: int) -> None:
         """Nothing that is older waits any more."""

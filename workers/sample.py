@@ -14,12 +14,13 @@ from workers.lengths import LOOKS_MS, Lengths
 from workers.windows import Window, second
 
 if TYPE_CHECKING:
-    from workers.rows_seen import Ringing
+    from workers.rows_seen import SeenCall
 
 _EVERY_MS, _SAMPLED_WELL = 60_000, 20
 _NOTICED_WITHIN_MS = 2_000
 """Later than that after its import, a call is no use for short lengths, unless nothing is known at all."""
 _FEW, _BEFORE_MS, _AFTER_MS = 8, 2_000, 5_000
+_NEVER_MS = -(10**15)
 _COARSE = 2
 """So many looks are left out, the first, where there are many calls."""
 _PATIENCE = 4
@@ -31,8 +32,8 @@ class Sample:
 
     def __init__(self) -> None:
         self.lengths = Lengths()
-        self._window: Window = (0, 0)
-        self.sent_ms = -LOOKS_MS[-1]
+        self.window: Window = (0, 0)
+        self.sent_ms = _NEVER_MS
         self._began_ms = self._read_ms = 0
         self._look, self._patience = len(LOOKS_MS), _PATIENCE
         self._is_empty = True
@@ -58,7 +59,7 @@ class Sample:
         if self.is_under_way():
             self._patience += 2
         self.sent_ms, self._began_ms, self._read_ms = second(sent_ms), now_ms, 0
-        self._window = (self.sent_ms - _BEFORE_MS, self.sent_ms + _AFTER_MS)
+        self.window = (self.sent_ms - _BEFORE_MS, self.sent_ms + _AFTER_MS)
         self._look, self._is_empty = 0, True
 
     def next_ms(self) -> int | None:
@@ -68,38 +69,38 @@ class Sample:
     def look(self, now_ms: int, since_ms: int, waiting: int) -> list[Window]:
         """What is to be read of it now, if anything. `waiting`: how many calls wait in all, the oldest `since_ms`."""
         if waiting > _FEW:
-            self._window = (self.sent_ms, self.sent_ms + 1_000)
+            self.window = (self.sent_ms, self.sent_ms + 1_000)
             self._look = max(self._look, _COARSE)
-        if self._window[1] <= since_ms:
+        if self.window[1] <= since_ms:
             self._look = len(LOOKS_MS)
         due_ms, is_due = self.next_ms(), False
         while due_ms is not None and now_ms >= due_ms:
             self._look += 1
             due_ms, is_due = self.next_ms(), True
-        return [self._window] if is_due else []
+        return [self.window] if is_due else []
 
-    def rings(self, place: Window, known: Ringing | None, age_ms: int) -> None:
-        """A call was seen that is not over."""
-        if self._has(place):
+    def rings(self, call: SeenCall, known: SeenCall | None) -> None:
+        """A call was seen that is not over; what is only queued is in no sample yet."""
+        if call.called_ms is not None and self._has(call.place):
             self._is_empty = False
-            self.lengths.rang(known.age_ms if known else 0, age_ms)
+            self.lengths.rang(known.age_ms if known else 0, call.age_ms)
 
-    def is_over(self, place: Window, known: Ringing | None, age_ms: int) -> None:
+    def is_over(self, call: SeenCall, known: SeenCall | None) -> None:
         """A call was seen that is."""
-        if self._has(place):
+        if self._has(call.place):
             self._is_empty = False
             known_ms = known.age_ms if known else 0
-            before_ms = min(max(known_ms, self._read_ms - place[0]), age_ms)
+            before_ms = min(max(known_ms, self._read_ms - call.place[0]), call.age_ms)
             self.lengths.rang(known_ms, before_ms)  # also where no row told so
-            self.lengths.was_over(before_ms, age_ms)
+            self.lengths.was_over(before_ms, call.age_ms)
 
     def was_read(self, windows: tuple[Window, ...], at_ms: int, enough_ms: int | None) -> None:
         """Those windows were, then. What still rings at `enough_ms` is followed no longer."""
-        a, b = self._window
+        a, b = self.window
         if any(from_ms <= a and b <= to_ms for from_ms, to_ms in windows):
             self._read_ms = at_ms
         if enough_ms is not None and enough_ms < LOOKS_MS[max(self._look - 2, 0)]:
             self._look = len(LOOKS_MS)
 
     def _has(self, place: Window) -> bool:
-        return self._window[0] <= place[0] and place[1] <= self._window[1]
+        return self.window[0] <= place[0] and place[1] <= self.window[1]

@@ -29,6 +29,15 @@ def within(windows: Iterable[Window], bounds: Window) -> list[Window]:
     return merged((max(a, from_ms), min(b, to_ms)) for a, b in windows if a < to_ms and b > from_ms)
 
 
+def cut(windows: Iterable[Window], at: Window) -> list[Window]:
+    """The same time, in windows that no bound of `at` lies inside of."""
+    found: list[Window] = []
+    for from_ms, to_ms in windows:
+        bounds = [from_ms, *(bound for bound in at if from_ms < bound < to_ms), to_ms]
+        found += zip(bounds, bounds[1:], strict=False)
+    return found
+
+
 def fewer(windows: list[Window], most: int) -> list[Window]:
     """At most so many, with the shortest gaps between them filled."""
     if len(windows) <= most:
