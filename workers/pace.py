@@ -30,6 +30,8 @@ _LEFT = (0.67, 0.33, 0.06)
 """The shares of calls that still ring when a slice is read; the first and the last of these reads are always made."""
 _LAST_LEFT, _LAST_LATER = 0.02, 1.3
 """The last of them is a little later: when fewer are left, but where some ring for minutes, no later than this."""
+_GUESSED = (0.0, 3.0, 1.5)
+"""Where only so many of the shares are known yet, the last read is that much later than the last of them."""
 _APART, _SAME_AGE = 1.25, 0.8
 _TICK_SHARE, _COLD_TICK_SHARE = 6, 3
 _TICK_MS = (1_000, 10_000)
@@ -146,7 +148,8 @@ class Pace:
         lengths = self._sample.lengths
         known = [age_ms for age_ms in map(lengths.age_ms, _LEFT) if age_ms is not None]
         if len(known) < len(_LEFT):
-            return [*known, LOOKS_MS[-1]]
+            last_ms = round(known[-1] * _GUESSED[len(known)]) if known else LOOKS_MS[-1]
+            return [*known, min(max(last_ms, self._sample.age_ms()), LOOKS_MS[-1])]
         later_ms = round(known[-1] * _LAST_LATER)
         known[-1] = min(lengths.age_ms(_LAST_LEFT) or later_ms, later_ms)
         return [
@@ -168,7 +171,7 @@ class Pace:
         sent_ms = waiting.newest_sent_ms + now_ms - waiting.now_ms
         if self._sample.is_due(sent_ms, now_ms):
             costs = len(LOOKS_MS) * max(self._seen.in_second(self._sample.sent_ms), 1)
-            if not self._sample.lengths.known or costs <= self._seen.purse:
+            if self._sample.is_needed(now_ms, waiting.count) or costs <= self._seen.purse:
                 self._sample.begin(sent_ms, now_ms)
 
     def _hot_plan(self, waiting: Open, now_ms: int, since_ms: int) -> Plan | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from app.message import MessageId
 
 ROWS_A_CALL = 2.9
-_PURSE_AT_FIRST = 30.0
+_PURSE_AT_FIRST = 12.0
 SAVED_FOR_MS = 300_000
 """Only new rows of that time count for what is saved."""
 _MOST_WINDOWS = 40

@@ -23,6 +23,7 @@ _FEW, _BEFORE_MS, _AFTER_MS = 8, 2_000, 5_000
 _NEVER_MS = -(10**15)
 _COARSE = 2
 """So many looks are left out, the first, where there are many calls."""
+_KNOWN_LITTLE, _AGAIN_MS = 5, 15_000
 _PATIENCE = 4
 """Looks at a sample that shows nothing, before a newer one takes its place; each time it is two more."""
 
@@ -54,6 +55,11 @@ class Sample:
         wants_more = self.lengths.known < _SAMPLED_WELL or now_ms - self._began_ms > _EVERY_MS
         return wants_more and now_ms - sent_ms <= _NOTICED_WITHIN_MS
 
+    def is_needed(self, now_ms: int, waiting: int) -> bool:
+        """Whether it is to begin whatever it costs: next to nothing is known."""
+        known = self.lengths.known
+        return not known or (known < _KNOWN_LITTLE and waiting > _FEW and now_ms - self._began_ms > _AGAIN_MS)
+
     def begin(self, sent_ms: int, now_ms: int) -> None:
         """With the calls imported then."""
         if self.is_under_way():
@@ -61,6 +67,10 @@ class Sample:
         self.sent_ms, self._began_ms, self._read_ms = second(sent_ms), now_ms, 0
         self.window = (self.sent_ms - _BEFORE_MS, self.sent_ms + _AFTER_MS)
         self._look, self._is_empty = 0, True
+
+    def age_ms(self) -> int:
+        """At which it was last looked at."""
+        return LOOKS_MS[self._look - 1] if self._look else 0
 
     def next_ms(self) -> int | None:
         """When it is to be looked at next."""
@@ -99,7 +109,7 @@ class Sample:
         a, b = self.window
         if any(from_ms <= a and b <= to_ms for from_ms, to_ms in windows):
             self._read_ms = at_ms
-        if enough_ms is not None and enough_ms < LOOKS_MS[max(self._look - 2, 0)]:
+        if enough_ms is not None and enough_ms < self.age_ms():
             self._look = len(LOOKS_MS)
 
     def _has(self, place: Window) -> bool:
