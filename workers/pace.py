@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from workers.lengths import LOOKS_MS
 from workers.rows_seen import RowsSeen, SeenCall
 from workers.sample import Sample
-from workers.windows import Window, cut, merged, second
+from workers.windows import Window, cut, merged, second, without
 
 if TYPE_CHECKING:
     from app.message import MessageId
@@ -187,6 +187,8 @@ class Pace:
             if slices is None:
                 continue
             due = [slices] if age_ms == first_ms else self._seen.worth_reading(slices, undated=False)
+            if self._sample.is_under_way():
+                due = without(due, self._sample.window)  # it is looked at anyway, until it is older than that
             if age_ms in later[:-1]:
                 due = self._seen.affordable(due, self._to_spare(windows, since_ms))
             windows += due

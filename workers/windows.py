@@ -38,6 +38,11 @@ def cut(windows: Iterable[Window], at: Window) -> list[Window]:
     return found
 
 
+def without(windows: Iterable[Window], hole: Window) -> list[Window]:
+    """Them, less the time of another."""
+    return [one for one in cut(windows, hole) if not (hole[0] <= one[0] and one[1] <= hole[1])]
+
+
 def fewer(windows: list[Window], most: int) -> list[Window]:
     """At most so many, with the shortest gaps between them filled."""
     if len(windows) <= most:
