@@ -47,7 +47,7 @@ def _share(values: Sequence[float], share: float) -> float:
 
 async def _real(url: str, name: str, rate: float, seconds: float, slow_each: int = 0) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        lines = {CAMPAIGN: 'batch_size = 200\noutcome_timeout = "30m"'}
+        lines = {CAMPAIGN: 'batch_size = 200\noutcome_timeout = "3m"'}
         async with many_campaigns(url, Path(folder), lines, call_time_s=CALL_TIME_S, timeout_s=10) as rig:
             await rig.start_worker()
             sent = await _load(rig, rate, seconds, slow_each)
