@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 Window = tuple[int, int]
 
@@ -34,7 +35,7 @@ def cut(windows: Iterable[Window], at: Window) -> list[Window]:
     found: list[Window] = []
     for from_ms, to_ms in windows:
         bounds = [from_ms, *(bound for bound in at if from_ms < bound < to_ms), to_ms]
-        found += zip(bounds, bounds[1:], strict=False)
+        found += pairwise(bounds)
     return found
 
 

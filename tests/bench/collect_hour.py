@@ -35,7 +35,8 @@ class Hour:
     """`rate`: calls a second, for `load_s`, or all the time, each made `waits_s` after its import.
 
     Each takes `usual_s`; `late_share` of them `late_s`; every `never_each` never ends. Rows show calls that are queued,
-    without a date, and that ring; with `rings` off, only those that have ended. `by_import`: the export's window looks at the import. `ahead_ms`: the provider's clock.
+    without a date, and that ring; with `rings` off, only those that have ended. `by_import`: the export's window looks
+    at the import. `ahead_ms`: the provider's clock.
     """
 
     rate: float
