@@ -32,6 +32,8 @@ _LAST_LEFT, _LAST_LATER = 0.02, 1.3
 """The last of them is a little later: when fewer are left, but where some ring for minutes, no later than this."""
 _GUESSED = (0.0, 3.0, 1.5)
 """Where only so many of the shares are known yet, the last read is that much later than the last of them."""
+_UNKNOWN_MS = tuple(1_400 * 2**n for n in range(7))
+"""The ages of reads where nothing is known and no call is new: what a worker left over for the next one."""
 _APART, _SAME_AGE = 1.25, 0.8
 _TICK_SHARE, _COLD_TICK_SHARE = 6, 3
 _TICK_MS = (1_000, 10_000)
@@ -76,6 +78,7 @@ class Pace:
         self._read: list[tuple[int, int]] = []
         self._looks: deque[tuple[int, int]] = deque()
         self._is_new = True
+        self._all_read_ms = 0
         self._news_ms = 0
         self._next_ms: int | None = None
 
@@ -121,9 +124,8 @@ class Pace:
 
     def told_until_ms(self) -> int:
         """Of the calls made until then, all were seen that can be: while they ring, or when they should be over."""
-        return self._reached_ms(
-            self._hot[0] if self._seen.are_shown_ringing() else self._hot[-1] * _SAME_AGE, 0
-        )
+        age_ms = self._hot[0] if self._seen.are_shown_ringing() else self._hot[-1] * _SAME_AGE
+        return max(self._reached_ms(age_ms, 0), self._all_read_ms)
 
     def _whole_from_ms(self, waiting: Open, judge_from_ms: int | None) -> int | None:
         starts = [judge_from_ms] if judge_from_ms is not None else []
@@ -148,6 +150,8 @@ class Pace:
         lengths = self._sample.lengths
         known = [age_ms for age_ms in map(lengths.age_ms, _LEFT) if age_ms is not None]
         if len(known) < len(_LEFT):
+            if not known and not self._sample.is_under_way():
+                return [*_UNKNOWN_MS]
             last_ms = round(known[-1] * _GUESSED[len(known)]) if known else LOOKS_MS[-1]
             return [*known, min(max(last_ms, self._sample.age_ms()), LOOKS_MS[-1])]
         later_ms = round(known[-1] * _LAST_LATER)
@@ -279,6 +283,7 @@ class Pace:
         enough_ms = self._hot_ages_ms()[-1] if self._seen.are_shown_ringing() else None
         self._sample.was_read(plan.windows, plan.at_ms, enough_ms)
         if plan.whole_from_ms is not None:
+            self._all_read_ms = plan.at_ms
             self._looks.append((plan.asked_at_ms, plan.whole_from_ms))
 
     def _has_read(self, reached: Iterable[tuple[int, int]]) -> None:
