@@ -1,295 +1,222 @@
-"""Decides which calls' rows are read next, so that each is read two or three times in all. Pure: it asks nobody.
+"""Decides when a source's export is asked next, and from when on its rows are wanted. Pure: told the time, asks nobody.
 
-Rows are found by when a call was made. So the time of calls is read in slices, and each slice at a few ages: when a
-third, two thirds and nearly all of its calls should be over. How long calls take is learned from samples, which are
-looked at more often (`workers.sample`), and before all others, so that it is known in time. What rings longer, a
-straggler, is looked for at ages that double, and there only the seconds are read in which one is known to ring. What
-can be left out is paid for by the rows that were seen: each new one gives so many more to read (`workers.rows_seen`).
+Fresh calls set the pace. The hot window reaches from now back as far as nearly all of the last calls took; the pause
+between two of its sweeps is a third of its width, so a row is read about three times. What is older than the hot
+window, a straggler, is looked for in cold windows of twice the width each time, each far apart: no straggler, however
+old, makes the others' sweeps wider or slower. Every window reaches to now, for rows are found by when a call was made,
+and a campaign of few lines calls long after the import.
 
-All times are the provider's clock's, in ms, where not said otherwise; slices begin and end at whole seconds, for so
-do the times in rows.
+All times are ms by Redis' clock.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from workers.lengths import LOOKS_MS
-from workers.rows_seen import RowsSeen, SeenCall
-from workers.sample import Sample
-from workers.windows import Window, cut, merged, second, without
-
 if TYPE_CHECKING:
-    from app.message import MessageId
     from app.store.outcomes import Open
 
-_LEFT = (0.67, 0.33, 0.06)
-"""The shares of calls that still ring when a slice is read; the first and the last of these reads are always made."""
-_LAST_LEFT, _LAST_LATER = 0.02, 1.3
-"""The last of them is a little later: when fewer are left, but where some ring for minutes, no later than this."""
-_GUESSED = (0.0, 3.0, 1.5)
-"""Where only so many of the shares are known yet, the last read is that much later than the last of them."""
-_UNKNOWN_MS = tuple(1_400 * 2**n for n in range(7))
-"""The ages of reads where nothing is known and no call is new: what a worker left over for the next one."""
-_APART, _SAME_AGE = 1.25, 0.8
-_TICK_SHARE, _COLD_TICK_SHARE = 6, 3
-_TICK_MS = (1_000, 10_000)
-_QUIET_SHARE, _QUIETEST_MS = 4, 20_000
-"""Where nothing new was heard for a while, ticks are that share of it, at most so long."""
-_FOR_STRAGGLERS = 0.8
-"""Rows a call that reads which can be left out leave to those that look for stragglers."""
-_OLD_MS, _OF_THE_YOUNG = 300_000, 0.25
-"""Stragglers younger than that may take only this share of what is in the purse."""
-_LEFT_OVER_MS = 2_000
-"""What is older than that when a worker begins was another's before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be read now. Give it back by `swept` once all of it was."""
-
-    windows: tuple[Window, ...]
-    reached: tuple[tuple[int, int], ...]
-    """Age, and the end of the slices that are read at that age with this."""
-    at_ms: int
-    asked_at_ms: int
-    """When it was made, by the provider's clock and by Redis'."""
-    whole_from_ms: int | None = None
-    """All rows since then are read, by Redis' clock; None: only those of some slices."""
+QUICKEST_MS = 700
+SLOWEST_MS = 40_000
+_QUIET_MS, _QUIETEST_MS = 5_000, 20_000
+"""The pause when only old calls wait and nothing is heard of them, before it grows."""
+_ROWS_A_CALL = 3.3
+"""How often a row may be read, hot and cold; what cold windows take, the hot one goes without."""
+_HOT_READS = (2.2, 3.3)
+_STRETCH_ABOVE, _STRETCH_MOST, _STRETCHES_BY = 1.1, 2.0, 1.15
+_HOT_MS = (2_000, 60_000, 90_000)
+"""The hot window's width: least, as long as nothing was learned, and most."""
+_SHRINKS_BY = 0.9
+"""From sweep to sweep. Not at all soon after a start, for the first outcomes are those of the shortest calls."""
+_LONGEST_SHARE = 0.04
+"""Of the calls: what the hot window need not catch, and cold windows may find."""
+_SOONER, _LATER = 0.75, 1.1
+"""What a call does to the age at which a lone call is first looked for: about one in four is over by then."""
+_FEW = 5
+_HALF_LIFE_MS = 600_000
+_STEP = 1.15
+_AGES_MS = tuple(8_000 * 2**step for step in range(14))
+_COLD_READS = 0.8
+_COLD_PERIODS = (1.2, 3.0)
+"""A cold window is read once in so many of its widths: more seldom, the more of them are needed."""
 
 
 class Pace:
     """One source's, as long as one worker collects for it."""
 
-    def __init__(self, *, timeout_ms: int, late_ms: int = 3_600_000, margin_ms: int = 3_000) -> None:
-        """`timeout_ms`: when a message without an outcome is given up, and `late_ms`: how long a row may still come.
-
-        `margin_ms`: how far the provider's clock may be off from what was learned.
-        """
+    def __init__(self, *, timeout_ms: int, margin_ms: int) -> None:
+        """`timeout_ms`: when a message without an outcome is given up; `margin_ms`: by how much windows are wider."""
         self._timeout_ms = timeout_ms
-        self._oldest_age_ms = timeout_ms + late_ms
         self._margin_ms = margin_ms
-        self._seen = RowsSeen()
-        self._sample = Sample()
-        self._hot = [LOOKS_MS[-1]]
-        self._read: list[tuple[int, int]] = []
+        self._hot_ms = _HOT_MS[1]
+        self._lengths: dict[int, float] = {}
+        self._first_look_ms = float(QUICKEST_MS)
+        self._recent: deque[tuple[int, float, int]] = deque(maxlen=30)
         self._looks: deque[tuple[int, int]] = deque()
-        self._is_new = True
-        self._all_read_ms = 0
-        self._news_ms = 0
-        self._next_ms: int | None = None
+        self._cold_began: dict[int, int] = {}
+        self._began_ms = 0
+        self._last_ms: int | None = None
+        self._settled = 0
+        self._news = False
+        self._quiet = 0
+        self._stretch = 1.0
 
-    # What to ask
+    def ages_ms(self) -> tuple[int, ...]:
+        """The steps of age beyond the hot window that the cold windows are for; the first is the hot window's width."""
+        hot_ms = self.hot_ms()
+        return (hot_ms, *(age for age in _AGES_MS if age > hot_ms))
 
-    def due(self, waiting: Open, ahead_ms: int, *, judge_from_ms: int | None = None) -> Plan | None:
-        """What is to be read now; None: nothing yet.
+    def hot_ms(self) -> int:
+        """How far back the hot window reaches: nearly all calls have their outcome by then."""
+        return self._hot_ms
 
-        `ahead_ms`: the provider's clock less Redis'. `judge_from_ms`, by Redis' clock: the oldest ambiguous import
-        that is to be judged, once all rows since then were read.
+    def due_from_ms(self, waiting: Open, *, judge_from_ms: int | None = None) -> int | None:
+        """From when on rows are wanted now; None: nothing is to be asked yet.
+
+        `judge_from_ms`: the oldest ambiguous import that is to be judged, once the sweep found no row of it.
         """
-        now_ms = waiting.now_ms + ahead_ms
-        self._next_ms = None
-        self._hot = self._hot_ages_ms()
-        whole_ms = self._whole_from_ms(waiting, judge_from_ms)
-        if whole_ms is not None:
-            only_known = judge_from_ms is None and len(self._seen) == waiting.count
-            return self._whole_plan(waiting, now_ms, whole_ms, only_known=only_known)
-        if waiting.since_ms is None:
-            return None
-        if self._is_new and waiting.now_ms - waiting.since_ms > _LEFT_OVER_MS:
-            left_over = self._whole_plan(waiting, now_ms, waiting.since_ms, only_known=False)
-            return replace(left_over, whole_from_ms=None)
-        since_ms = second(waiting.since_ms + ahead_ms - self._margin_ms)
-        self._seen.forget_before(since_ms)
-        self._begin_sample(waiting, now_ms)
-        return self._hot_plan(waiting, now_ms, since_ms) or self._cold_plan(waiting, now_ms, since_ms)
+        if self._last_ms is None:
+            return waiting.since_ms if waiting.now_ms >= (self._hot_at_ms(waiting) or 0) else None
+        starts = [judge_from_ms] if judge_from_ms is not None else []
+        hot_at_ms = self._hot_at_ms(waiting)
+        if hot_at_ms is not None and waiting.now_ms >= hot_at_ms:
+            starts.append(self._hot_from_ms(waiting))
+        if (cold_ms := self._cold_from_ms(waiting)) is not None:
+            starts.append(cold_ms)
+        return min(starts, default=None)
 
-    def wait_s(self, waiting: Open, ahead_ms: int) -> float:
+    def wait_s(self, waiting: Open) -> float:
         """How long nothing is to be asked, if nothing new is imported meanwhile; at most a second."""
-        now_ms = waiting.now_ms + ahead_ms
-        return 1.0 if self._next_ms is None else min(max(self._next_ms - now_ms, 20) / 1000, 1.0)
+        hot_at_ms = self._hot_at_ms(waiting)
+        return 1.0 if hot_at_ms is None else min(max(hot_at_ms - waiting.now_ms, 20) / 1000, 1.0)
+
+    def settled(self, now_ms: int, sent_ms: int, called_ms: int | None) -> None:
+        """Learns from a row that settled a message: it was not yet so at the sweep before this one."""
+        since_ms = sent_ms if called_ms is None else max(called_ms, sent_ms)
+        before_ms = max((began_ms for began_ms, from_ms in self._looks if from_ms <= since_ms), default=0)
+        # Over at its first look, it was over at an unknown time before: not as late as a long pause would make it.
+        length_ms = before_ms - since_ms if before_ms > since_ms else (now_ms - since_ms) // 2
+        step = round(math.log(max(length_ms, 100), _STEP))
+        self._lengths[step] = self._lengths.get(step, 0.0) + 1.0
+        if now_ms - sent_ms <= self._first_look_ms * _LATER:
+            self._first_look_ms = max(self._first_look_ms * _SOONER, QUICKEST_MS)
+        elif before_ms - sent_ms >= self._first_look_ms:
+            later = 1.5 if before_ms - sent_ms >= 2 * self._first_look_ms else _LATER
+            self._first_look_ms = min(self._first_look_ms * later, SLOWEST_MS)
+        self._settled += 1
+        self._news = True
+
+    def heard(self) -> None:
+        """A row that told something new, though no outcome."""
+        self._news = True
+
+    def swept(self, waiting: Open, from_ms: int, rows: int) -> None:
+        """A whole sweep of what `due_from_ms` said is over, begun when `waiting` was read."""
+        now_ms, hot_from_ms = waiting.now_ms, self._hot_from_ms(waiting)
+        if from_ms >= hot_from_ms and sum(self._lengths.values()) >= 1:
+            self._recent.append((now_ms, rows * self._stretch, self._settled))
+            self._adapt(self._hot_reads(waiting))
+        for age_ms in _AGES_MS:
+            oldest_ms = waiting.oldest_by_age.get(age_ms, now_ms - age_ms)
+            if from_ms <= oldest_ms:
+                self._cold_began[age_ms] = now_ms
+        if self._last_ms is None:
+            self._began_ms = now_ms
+        self._learn(now_ms, self._hot_reads(waiting))
+        self._looks.append((now_ms, from_ms))
+        self._quiet = 0 if self._news or self._is_fresh(waiting) else self._quiet + 1
+        self._last_ms, self._settled, self._news = now_ms, 0, False
 
     def looked_from_ms(self, now_ms: int) -> int | None:
-        """By Redis' clock: what was sent since then was looked for lately, so it may be given up in its time."""
+        """What was sent since then was looked for lately, so it may be given up when its time is over."""
         while self._looks and self._looks[0][0] < now_ms - self._timeout_ms * 3 // 4:
             self._looks.popleft()
         return min((from_ms for _, from_ms in self._looks), default=None)
 
-    def is_past(self, age_ms: int) -> bool:
-        """Whether what is so old is looked for no longer."""
-        return age_ms >= self._oldest_age_ms
-
-    def told_until_ms(self) -> int:
-        """Of the calls made until then, all were seen that can be: while they ring, or when they should be over."""
-        age_ms = self._hot[0] if self._seen.are_shown_ringing() else self._hot[-1] * _SAME_AGE
-        return max(self._reached_ms(age_ms, 0), self._all_read_ms)
-
-    def _whole_from_ms(self, waiting: Open, judge_from_ms: int | None) -> int | None:
-        starts = [judge_from_ms] if judge_from_ms is not None else []
-        oldest_ms = waiting.oldest_sent_ms
-        if oldest_ms is not None and waiting.now_ms - oldest_ms >= self._timeout_ms:
-            looked_ms = self.looked_from_ms(waiting.now_ms)
-            if looked_ms is None or looked_ms > oldest_ms:
-                starts.append(oldest_ms)
-        return min(starts, default=None)
-
-    def _whole_plan(self, waiting: Open, now_ms: int, whole_ms: int, *, only_known: bool) -> Plan:
-        """Everything since then; or, where each call that waits is known to ring, only where they do."""
-        ahead_ms = now_ms - waiting.now_ms
-        window = second(whole_ms + ahead_ms - self._margin_ms), second(now_ms + self._margin_ms) + 1_000
-        only_known = only_known and waiting.oldest_late_ms is None
-        windows = self._seen.worth_reading(window) if only_known else [window]
-        reached = tuple((age_ms, second(now_ms - age_ms)) for age_ms in self._hot + self._cold_ages_ms())
-        return Plan(tuple(windows or [window]), reached, now_ms, waiting.now_ms, whole_ms)
-
-    def _hot_ages_ms(self) -> list[int]:
-        """Rising. As far as they are known: the sample is older than all that waits to be read."""
-        lengths = self._sample.lengths
-        known = [age_ms for age_ms in map(lengths.age_ms, _LEFT) if age_ms is not None]
-        if len(known) < len(_LEFT):
-            if not known and not self._sample.is_under_way():
-                return [*_UNKNOWN_MS]
-            last_ms = round(known[-1] * _GUESSED[len(known)]) if known else LOOKS_MS[-1]
-            return [*known, min(max(last_ms, self._sample.age_ms()), LOOKS_MS[-1])]
-        later_ms = round(known[-1] * _LAST_LATER)
-        known[-1] = min(lengths.age_ms(_LAST_LEFT) or later_ms, later_ms)
-        return [
-            age_ms
-            for age_ms, next_ms in zip(known, [*known[1:], 10**9], strict=True)
-            if age_ms * _APART < next_ms
-        ]
-
-    def _cold_ages_ms(self) -> list[int]:
-        ages = [2 * self._hot[-1]]
-        while ages[-1] * 2 < self._oldest_age_ms:
-            ages.append(ages[-1] * 2)
-        return ages
-
-    def _begin_sample(self, waiting: Open, now_ms: int) -> None:
-        """If it can be paid for, or if nothing was learned."""
-        if waiting.newest_sent_ms is None:
+    def _learn(self, now_ms: int, reads: float) -> None:
+        """So wide that a call that ends just after a sweep is caught by the next, if it is none of the longest."""
+        total = sum(self._lengths.values())
+        if total > 10 * _FEW:
+            fades = 0.5 ** ((now_ms - (self._last_ms or now_ms)) / _HALF_LIFE_MS)
+            self._lengths = {step: n * fades for step, n in self._lengths.items() if n * fades > 0.01}
+        if total < _FEW:
             return
-        sent_ms = waiting.newest_sent_ms + now_ms - waiting.now_ms
-        if self._sample.is_due(sent_ms, now_ms):
-            costs = len(LOOKS_MS) * max(self._seen.in_second(self._sample.sent_ms), 1)
-            if self._sample.is_needed(now_ms, waiting.count) or costs <= self._seen.purse:
-                self._sample.begin(sent_ms, now_ms)
+        longer = _LONGEST_SHARE * sum(self._lengths.values())
+        for step in sorted(self._lengths, reverse=True):
+            longer -= self._lengths[step]
+            if longer <= 0:
+                break
+        least, _, most = _HOT_MS
+        margin_ms = self._margin_ms * (1 - 1 / reads)
+        wanted_ms = (_STEP ** (step + 0.5) - margin_ms) * reads / (reads - 1)
+        if wanted_ms < self._hot_ms:
+            is_early = now_ms - self._began_ms < 2 * wanted_ms
+            wanted_ms = self._hot_ms if is_early else max(wanted_ms, self._hot_ms * _SHRINKS_BY)
+        self._hot_ms = round(min(max(wanted_ms, least), most))
 
-    def _hot_plan(self, waiting: Open, now_ms: int, since_ms: int) -> Plan | None:
-        windows = self._sample.look(now_ms, since_ms, waiting.count)
-        self._comes_next(self._sample.next_ms())
-        reached: list[tuple[int, int]] = []
-        first_ms, *later = self._hot
-        for age_ms in (first_ms, *later[-1:], *later[:-1]):
-            tick_ms = self._tick_ms(age_ms, _TICK_SHARE, waiting, now_ms)
-            slices = self._slices(
-                age_ms, tick_ms, now_ms, since_ms, 0 if age_ms == first_ms else age_ms * _SAME_AGE
-            )
-            if slices is None:
-                continue
-            due = [slices] if age_ms == first_ms else self._seen.worth_reading(slices, undated=False)
-            if self._sample.is_under_way():
-                due = without(due, self._sample.window)  # it is looked at anyway, until it is older than that
-            if age_ms in later[:-1]:
-                due = self._seen.affordable(due, self._to_spare(windows, since_ms))
-            windows += due
-            reached.append((age_ms, slices[1]))
-        return self._plan(windows, reached, waiting.now_ms, now_ms)
+    def _is_fresh(self, waiting: Open) -> bool:
+        return waiting.oldest_fresh_ms is not None
 
-    def _to_spare(self, windows: list[Window], since_ms: int) -> float:
-        """Rows that are in the purse for reads that can be left out."""
-        to_come = self._seen.count_since(self._reached_ms(self._hot[-1] * _SAME_AGE, since_ms))
-        return self._seen.purse - _FOR_STRAGGLERS * self._seen.saved() - to_come - self._seen.count(windows)
+    def _hot_from_ms(self, waiting: Open) -> int:
+        return max(waiting.since_ms or 0, waiting.now_ms - self._hot_ms)
 
-    def _cold_plan(self, waiting: Open, now_ms: int, since_ms: int) -> Plan | None:
-        """The oldest first; the younger ones leave it something."""
-        for age_ms in reversed(self._cold_ages_ms()):
-            slices = self._slices(age_ms, age_ms // _COLD_TICK_SHARE, now_ms, since_ms, age_ms * _SAME_AGE)
-            if slices is None:
-                continue
-            is_old = age_ms >= _OLD_MS
-            due = self._seen.worth_reading(slices)
-            paid = self._seen.affordable(due, self._seen.purse * (1.0 if is_old else _OF_THE_YOUNG))
-            if paid == due or (is_old and paid):
-                done_ms = slices[1] if paid == due else paid[-1][1]
-                plan = self._plan(paid, [(age_ms, done_ms)], waiting.now_ms, now_ms)
-                if plan is not None:
-                    return plan
-        return None
+    def _hot_at_ms(self, waiting: Open) -> int | None:
+        """When the hot window is next read: never before a call of now can be over, then by the window's width."""
+        now_ms, last_ms = waiting.now_ms, self._last_ms
+        oldest_ms = waiting.oldest_sent_ms
+        if oldest_ms is None:
+            oldest_ms = waiting.newest_late_ms
+            if oldest_ms is None or now_ms - oldest_ms > self._hot_ms:
+                return None
+        first_ms = oldest_ms + round(self._first_look_ms)
+        if last_ms is None:
+            return first_ms
+        if not self._is_fresh(waiting) and self._quiet > 1:
+            return last_ms + min(_QUIET_MS * (self._quiet - 1), _QUIETEST_MS)
+        width_ms = now_ms - self._hot_from_ms(waiting)
+        fresh_ms = width_ms if waiting.oldest_fresh_ms is None else now_ms - waiting.oldest_fresh_ms
+        costs_ms = fresh_ms + self._share_filled(width_ms - fresh_ms + self._margin_ms)
+        pause_ms = costs_ms / self._hot_reads(waiting) * self._stretch
+        return max(first_ms, last_ms + round(min(max(pause_ms, QUICKEST_MS), SLOWEST_MS)))
 
-    def _plan(
-        self, windows: list[Window], reached: list[tuple[int, int]], asked_at_ms: int, now_ms: int
-    ) -> Plan | None:
-        if not windows:
-            self._has_read(reached)
+    def _share_filled(self, width_ms: int) -> float:
+        """What it costs to be wider than fresh calls are old: all of it under load, nothing where no rows are there."""
+        if len(self._recent) < 2:
+            return 0.0
+        span_ms = max(self._recent[-1][0] - self._recent[0][0], 1)
+        settled = sum(settled for _, _, settled in self._recent) - self._recent[0][2]
+        return width_ms * min(1.0, settled / span_ms * width_ms)
+
+    def _cold_periods(self, waiting: Open) -> float:
+        # A window counts half, for the next wider one is read in its stead every other time; the widest counts whole.
+        least, most = _COLD_PERIODS
+        return min(max(least, (len(waiting.oldest_by_age) + 1) / 2 / _COLD_READS), most)
+
+    def _hot_reads(self, waiting: Open) -> float:
+        least, most = _HOT_READS
+        levels = len(waiting.oldest_by_age)
+        cold = (levels + 1) / 2 / self._cold_periods(waiting) if levels else 0.0
+        return min(max(least, _ROWS_A_CALL - cold), most)
+
+    def _adapt(self, reads: float) -> None:
+        """Slower while more rows were read for a call than was meant: rows of others, or of calls not yet over."""
+        settled = sum(one for _, _, one in self._recent)
+        if settled >= _FEW:
+            unstretched = sum(rows for _, rows, _ in self._recent) / settled
+            wanted = min(max(unstretched / (reads * _STRETCH_ABOVE), 1.0), _STRETCH_MOST)
+            self._stretch = min(wanted, self._stretch * _STRETCHES_BY)
+
+    def _cold_from_ms(self, waiting: Open) -> int | None:
+        now_ms, periods = waiting.now_ms, self._cold_periods(waiting)
+        for age_ms in sorted(waiting.oldest_by_age, reverse=True):
+            # One that was never read: as soon as anything can have grown so old since this worker's first sweep.
+            never_ms = self._began_ms + age_ms // 2 - round(periods * age_ms)
+            if now_ms - self._cold_began.get(age_ms, never_ms) >= periods * age_ms:
+                return waiting.oldest_by_age[age_ms]
+        oldest_ms = waiting.oldest_sent_ms
+        if oldest_ms is None or now_ms - oldest_ms < self._timeout_ms:
             return None
-        windows = merged(windows)
-        if self._seen.is_by_import:
-            windows = cut(windows, self._sample.window)
-        return Plan(tuple(windows), tuple(reached), now_ms, asked_at_ms)
-
-    def _tick_ms(self, age_ms: int, share: int, waiting: Open, now_ms: int) -> int:
-        quickest, slowest = _TICK_MS
-        tick_ms = min(max(age_ms // share, quickest), slowest)
-        heard_ms = max(self._news_ms, (waiting.newest_sent_ms or 0) + now_ms - waiting.now_ms)
-        return max(tick_ms, min((now_ms - heard_ms) // _QUIET_SHARE, _QUIETEST_MS))
-
-    def _slices(self, age_ms: int, tick_ms: int, now_ms: int, since_ms: int, same_ms: float) -> Window | None:
-        """What has grown so old and was not read at `same_ms` or later; None: less than a tick's worth."""
-        from_ms, to_ms = max(self._reached_ms(same_ms, since_ms), since_ms), second(now_ms - age_ms)
-        due_ms = second(from_ms + tick_ms + 999) + age_ms
-        if now_ms < due_ms:
-            self._comes_next(due_ms)
-            return None
-        return from_ms, to_ms
-
-    def _comes_next(self, at_ms: int | None) -> None:
-        if at_ms is not None and (self._next_ms is None or at_ms < self._next_ms):
-            self._next_ms = at_ms
-
-    def _reached_ms(self, age_ms: float, since_ms: int) -> int:
-        """Up to where slices were read at that age or later."""
-        return max((to_ms for at_age_ms, to_ms in self._read if at_age_ms >= age_ms), default=since_ms)
-
-    # What came
-
-    def still_rings(self, message_id: MessageId, now_ms: int, window: Window, called_ms: int | None) -> None:
-        """A row of that window told that a call is not over."""
-        call = self._call(now_ms, window, called_ms)
-        known = self._seen.rings(message_id, call)
-        if known is None:
-            self._news_ms = now_ms
-        self._sample.rings(call, known)
-
-    def settled(self, message_id: MessageId, now_ms: int, window: Window, called_ms: int | None) -> None:
-        """A row of that window told a call's end."""
-        self._news_ms = now_ms
-        call = self._call(now_ms, window, called_ms)
-        was_read = any(to_ms > call.place[0] for _, to_ms in self._read)
-        self._sample.is_over(call, self._seen.is_over(message_id, call, was_read=was_read))
-
-    def _call(self, now_ms: int, window: Window, called_ms: int | None) -> SeenCall:
-        place = self._seen.place(window, called_ms)
-        return SeenCall(place, called_ms, max(now_ms - place[0], 0))
-
-    def swept(self, plan: Plan, rows_at_ms: Iterable[int | None]) -> None:
-        """All of the plan was read; each row's time of the call, None where it had none."""
-        self._is_new = False
-        self._seen.pay(plan.windows, rows_at_ms)
-        self._has_read(plan.reached)
-        enough_ms = self._hot_ages_ms()[-1] if self._seen.are_shown_ringing() else None
-        self._sample.was_read(plan.windows, plan.at_ms, enough_ms)
-        if plan.whole_from_ms is not None:
-            self._all_read_ms = plan.at_ms
-            self._looks.append((plan.asked_at_ms, plan.whole_from_ms))
-
-    def _has_read(self, reached: Iterable[tuple[int, int]]) -> None:
-        """Keeps what no other read says too: at a greater age, and further."""
-        left: list[tuple[int, int]] = []
-        for age_ms, to_ms in sorted([*self._read, *reached], reverse=True):
-            if not left or to_ms > left[-1][1]:
-                left.append((age_ms, to_ms))
-        self._read = left
+        looked_ms = self.looked_from_ms(now_ms)
+        return oldest_ms if looked_ms is None or looked_ms > oldest_ms else None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from app.message import BatchId, Call, MessageId
@@ -19,6 +20,7 @@ ByCampaign = int | Mapping[str, int]
 """A time in ms for all campaigns of a source, or each campaign's own; others then have the longest of them."""
 
 _TIMED_OUT_AT_ONCE = 200
+_FIRST = ("WITHSCORES", "LIMIT", 0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,13 @@ class Open:
     ambiguous: tuple[tuple[BatchId, int], ...]
     """Batches whose fate no export has told yet, each with when it was sent; oldest first."""
     count: int
-    newest_sent_ms: int | None = None
+    oldest_fresh_ms: int | None = None
+    """When the oldest was sent that has not passed the first of the ages asked about."""
     oldest_late_ms: int | None = None
     """When the oldest undetermined message was sent that a late row might still settle."""
+    newest_late_ms: int | None = None
+    oldest_by_age: Mapping[int, int] = field(default_factory=dict)
+    """For each age asked about (ms) that something waiting has not passed, though the one before: its oldest's time."""
 
     @property
     def since_ms(self) -> int | None:
@@ -50,8 +56,6 @@ class Finding:
     state: str | None = None
     campaign: str | None = None
     sent_at_ms: int = 0
-    may_redial: bool = False
-    """The call is over, and its message waits for another."""
 
 
 class Outcomes:
@@ -67,8 +71,8 @@ class Outcomes:
             name.decode(): campaign.decode() for name, campaign in zip(flat[::2], flat[1::2], strict=True)
         }
 
-    async def open(self, source: str) -> Open:
-        """What waits for an outcome there."""
+    async def open(self, source: str, ages_ms: Sequence[int] = ()) -> Open:
+        """What waits for an outcome there. `ages_ms`, rising: tells of each step between two what is so old."""
         key = self._db.key
         clock, count, ambiguous, *ends = await self._db.read_many(
             [
@@ -76,24 +80,49 @@ class Outcomes:
                 ("ZCARD", key("open", source)),
                 ("ZRANGE", key("ambiguous", source), 0, 99, "WITHSCORES"),
                 ("ZRANGE", key("open", source), 0, 0, "WITHSCORES"),
-                ("ZRANGE", key("open", source), -1, -1, "WITHSCORES"),
                 ("ZRANGE", key("late", source), 0, 0, "WITHSCORES"),
+                ("ZRANGE", key("late", source), -1, -1, "WITHSCORES"),
             ]
         )
-        first, last, first_late = (_score(end) for end in ends)
+        first, first_late, last_late = (_score(end) for end in ends)
         batches = tuple(
             (BatchId(batch.decode()), int(float(at)))
             for batch, at in zip(ambiguous[::2], ambiguous[1::2], strict=True)
         )
-        sent = [at for at in (first, last, *(at for _, at in batches)) if at is not None]
-        return Open(
+        sent = [at for at in (first, *(at for _, at in batches)) if at is not None]
+        found = Open(
             now_ms=int(clock[0]) * 1000 + int(clock[1]) // 1000,
             oldest_sent_ms=min(sent, default=None),
             ambiguous=batches,
             count=int(count) + len(batches),
-            newest_sent_ms=max(sent, default=None),
             oldest_late_ms=first_late,
+            newest_late_ms=last_late,
         )
+        since_ms = found.since_ms
+        if since_ms is None or not ages_ms or since_ms >= found.now_ms - ages_ms[0]:
+            return replace(found, oldest_fresh_ms=found.oldest_sent_ms)
+        return await self._with_ages(source, found, ages_ms)
+
+    async def _with_ages(self, source: str, found: Open, ages_ms: Sequence[int]) -> Open:
+        steps, now_ms, key = list(pairwise(ages_ms)), found.now_ms, self._db.key
+        fresh, *replies = await self._db.read_many(
+            [
+                ("ZRANGEBYSCORE", key("open", source), now_ms - ages_ms[0], "+inf", *_FIRST),
+                *(
+                    ("ZRANGEBYSCORE", key(*place), now_ms - upper, f"({now_ms - lower}", *_FIRST)
+                    for lower, upper in steps
+                    for place in (("open", source), ("late", source))
+                ),
+            ]
+        )
+        oldest: dict[int, int] = {}
+        for (_, upper), places in zip(steps, zip(replies[::2], replies[1::2], strict=True), strict=True):
+            sent = [at for reply in places if (at := _score(reply)) is not None]
+            if sent:
+                oldest[upper] = min(sent)
+        young = [at for _, at in found.ambiguous if at >= now_ms - ages_ms[0]]
+        young += [at for at in (_score(fresh),) if at is not None]
+        return replace(found, oldest_fresh_ms=min(young, default=None), oldest_by_age=oldest)
 
     async def hold_collector(self, source: str, owner: str, lease_ms: int) -> bool:
         """Whether this worker collects for the source until `lease_ms` from now."""
@@ -137,7 +166,7 @@ class Outcomes:
             return Finding(fate)
         message_id = MessageId(reply[1].decode())
         if fate != "settled":
-            return Finding(fate, message_id, may_redial=len(reply) > 2)
+            return Finding(fate, message_id)
         return Finding(fate, message_id, reply[2].decode(), reply[3].decode(), int(float(reply[5])))
 
     async def reconcile(

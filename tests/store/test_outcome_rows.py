@@ -237,3 +237,12 @@ async def test_an_undetermined_message_is_looked_for_until_a_late_row_settles_it
     assert (waiting.oldest_sent_ms, waiting.oldest_late_ms, waiting.since_ms) == (None, sent_ms, sent_ms)
     assert await give(desk, "a", at=1) == ("settled", message_id)
     assert (await desk.outcomes.open(SOURCE)).since_ms is None
+
+
+async def test_what_waits_is_told_by_its_age(desk: Desk) -> None:
+    message_id = await desk.submitted(call_id="a")
+    now_ms = await desk.now_ms()
+    await desk.db.read("ZADD", desk.db.key("open", SOURCE), "XX", now_ms - 100_000, message_id)
+    ages = (8_000, 16_000, 32_000, 64_000, 128_000, 256_000)
+    assert dict((await desk.outcomes.open(SOURCE, ages)).oldest_by_age) == {128_000: now_ms - 100_000}
+    await give(desk, "a", at=1)

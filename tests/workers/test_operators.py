@@ -59,7 +59,7 @@ async def test_a_redrive_reaches_the_dead_of_one_destination(rig: Rig) -> None:
     rig.receiver.statuses = [500, 500]
     sent = await rig.send("+84901113567")
     await rig.final(sent)
-    give_up = time.monotonic() + 10
+    give_up = time.monotonic() + 30
     while (await rig.show(sent)).callbacks[-1].state != "dead":
         assert time.monotonic() < give_up
         await asyncio.sleep(0.05)

@@ -4,8 +4,8 @@
 --       7 sealed call   8 reason of a failure   9 redial window ms, of campaigns not named below
 --       10 source that was asked, or ''   11 called at as the provider wrote it, or ''
 --       12… pairs: campaign, its redial window ms
--- Answer  {'settled', id, state, campaign, reason, sent_at_ms} | {'waiting', id} (not final yet)
---         {'waiting', id, 'redial'} (failed, but a redial may follow) | {'known', id} (said before) | {'unexplained'}
+-- Answer  {'settled', id, state, campaign, reason, sent_at_ms} | {'waiting', id} (not final yet) | {'known', id} (said before)
+--         {'unexplained'}
 --
 -- Invariants: a row goes to the import with its call id, else to the oldest import of the number that lacks one and
 -- was sent before it. A row without an id is told apart from others by when it was called. A row that only an
@@ -127,7 +127,7 @@ if row_state == 50 and redial_ms > 0 and state ~= 'undetermined' then
     redis.call('ZADD', P .. 'redials:' .. m[3], math.max(called_ms, sent_ms) + redial_ms, owner)
     note(owner, 'call failed', 'a redial may follow')
   end
-  return { 'waiting', owner, 'redial' }
+  return { 'waiting', owner }
 end
 redis.call('HDEL', P .. 'm:' .. owner, 'pf')
 redis.call('ZREM', P .. 'redials:' .. m[3], owner)
