@@ -38,6 +38,11 @@ class Turn:
         """Whether the lease still stands, by a clock that runs on while the process is stopped."""
         return time.monotonic() < self._until
 
+    def check(self) -> None:
+        """Raises NotMyTurnError if it is not."""
+        if not self.is_mine():
+            raise NotMyTurnError
+
     async def take(self) -> bool:
         """Begins a turn, if it is nobody else's."""
         await self._stop_renewing()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from app.message import BatchId, Call, MessageId
@@ -34,12 +33,12 @@ class Open:
     """Batches whose fate no export has told yet, each with when it was sent; oldest first."""
     count: int
     oldest_fresh_ms: int | None = None
-    """When the oldest was sent that has not passed the first of the ages asked about."""
+    """When the oldest was sent that is no older than was asked about."""
+    fresh: int = 0
+    """How many of them those are."""
     oldest_late_ms: int | None = None
     """When the oldest undetermined message was sent that a late row might still settle."""
     newest_late_ms: int | None = None
-    oldest_by_age: Mapping[int, int] = field(default_factory=dict)
-    """For each age asked about (ms) that something waiting has not passed, though the one before: its oldest's time."""
 
     @property
     def since_ms(self) -> int | None:
@@ -71,8 +70,8 @@ class Outcomes:
             name.decode(): campaign.decode() for name, campaign in zip(flat[::2], flat[1::2], strict=True)
         }
 
-    async def open(self, source: str, ages_ms: Sequence[int] = ()) -> Open:
-        """What waits for an outcome there. `ages_ms`, rising: tells of each step between two what is so old."""
+    async def open(self, source: str, fresh_ms: int = 0) -> Open:
+        """What waits for an outcome there. What was sent in the last `fresh_ms` is fresh."""
         key = self._db.key
         clock, count, ambiguous, *ends = await self._db.read_many(
             [
@@ -99,30 +98,18 @@ class Outcomes:
             newest_late_ms=last_late,
         )
         since_ms = found.since_ms
-        if since_ms is None or not ages_ms or since_ms >= found.now_ms - ages_ms[0]:
-            return replace(found, oldest_fresh_ms=found.oldest_sent_ms)
-        return await self._with_ages(source, found, ages_ms)
-
-    async def _with_ages(self, source: str, found: Open, ages_ms: Sequence[int]) -> Open:
-        steps, now_ms, key = list(pairwise(ages_ms)), found.now_ms, self._db.key
-        fresh, *replies = await self._db.read_many(
+        fresh_from_ms = found.now_ms - fresh_ms
+        if since_ms is None or since_ms >= fresh_from_ms:
+            return replace(found, oldest_fresh_ms=found.oldest_sent_ms, fresh=found.count)
+        oldest_fresh, fresh = await self._db.read_many(
             [
-                ("ZRANGEBYSCORE", key("open", source), now_ms - ages_ms[0], "+inf", *_FIRST),
-                *(
-                    ("ZRANGEBYSCORE", key(*place), now_ms - upper, f"({now_ms - lower}", *_FIRST)
-                    for lower, upper in steps
-                    for place in (("open", source), ("late", source))
-                ),
+                ("ZRANGEBYSCORE", key("open", source), fresh_from_ms, "+inf", *_FIRST),
+                ("ZCOUNT", key("open", source), fresh_from_ms, "+inf"),
             ]
         )
-        oldest: dict[int, int] = {}
-        for (_, upper), places in zip(steps, zip(replies[::2], replies[1::2], strict=True), strict=True):
-            sent = [at for reply in places if (at := _score(reply)) is not None]
-            if sent:
-                oldest[upper] = min(sent)
-        young = [at for _, at in found.ambiguous if at >= now_ms - ages_ms[0]]
-        young += [at for at in (_score(fresh),) if at is not None]
-        return replace(found, oldest_fresh_ms=min(young, default=None), oldest_by_age=oldest)
+        young = [at for _, at in batches if at >= fresh_from_ms]
+        oldest = [at for at in (_score(oldest_fresh), *young) if at is not None]
+        return replace(found, oldest_fresh_ms=min(oldest, default=None), fresh=int(fresh) + len(young))
 
     async def hold_collector(self, source: str, owner: str, lease_ms: int) -> bool:
         """Whether this worker collects for the source until `lease_ms` from now."""

@@ -1,7 +1,7 @@
 """What outcomes cost and how late they come: rows read a call, and from a call's end to its message's final state.
 
     python -m tests.bench.collect            all, in about seven minutes
-    python -m tests.bench.collect --hour     only the simulated hour, in seconds
+    python -m tests.bench.collect --hour     only what is simulated, in seconds
 
 The first part runs a real worker process against a real Redis and the sandbox. In the second the collector's pace is
 real, but time and the export are simulated, for nothing else shows an hour and stragglers of many minutes. Exit code 1
@@ -35,7 +35,7 @@ QUEUED_SHARE = 0.2
 def _say(name: str, rows: float, delays_s: Sequence[float], late_s: Sequence[float]) -> None:
     late = f"   stragglers p50 {_share(late_s, 0.5):5.1f} s" if late_s else ""
     print(
-        f"{name:<32}{rows:5.2f} rows a call"
+        f"{name:<40}{rows:5.2f} rows a call"
         f"   p50 {_share(delays_s, 0.5):5.1f} s   p95 {_share(delays_s, 0.95):5.1f} s{late}",
         flush=True,
     )
@@ -47,7 +47,7 @@ def _share(values: Sequence[float], share: float) -> float:
 
 async def _real(url: str, name: str, rate: float, seconds: float, slow_each: int = 0) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        lines = {CAMPAIGN: 'batch_size = 200\noutcome_timeout = "30m"'}
+        lines = {CAMPAIGN: 'batch_size = 200\noutcome_timeout = "3m"'}
         async with many_campaigns(url, Path(folder), lines, call_time_s=CALL_TIME_S, timeout_s=10) as rig:
             await rig.start_worker()
             sent = await _load(rig, rate, seconds, slow_each)
@@ -102,22 +102,31 @@ def _end_ms(call: dict[str, object]) -> float:
 
 
 def _simulated(name: str, hour: Hour) -> float:
-    hour.run()
-    settled = len(hour.delays_ms) + len(hour.late_delays_ms)
-    rows = hour.rows / settled
+    rows = hour.run().rows_a_call
     _say(name, rows, [ms / 1000 for ms in hour.delays_ms], [ms / 1000 for ms in hour.late_delays_ms])
     return rows
 
 
 def _hours() -> list[float]:
-    print("an hour, simulated: calls of 5 to 40 s, stragglers of 1 to 8 min")
-    return [
-        _simulated("light load: a call a minute", Hour(1 / 60, 0)),
-        _simulated("1 call/s, 2 % stragglers", Hour(1, 0.02)),
-        _simulated("50 calls/s", Hour(50, 0)),
-        _simulated("50 calls/s, 2 % stragglers", Hour(50, 0.02)),
-        _simulated("50 calls/s, one without an end", Hour(50, 0, never_each=180_000)),
-    ]
+    found = []
+    for rings in (True, False):
+        shown = "shown while they ring" if rings else "shown when they have ended"
+        print(f"simulated: calls of 5 to 40 s, stragglers of 1 to 8 min, {shown}")
+        loads = {
+            "an hour, a call a minute": Hour(1 / 60, rings=rings),
+            "an hour, 1 call/s, 2 % stragglers": Hour(1, 0.02, rings=rings),
+            "an hour, 10 calls/s, 1 % stragglers": Hour(10, 0.01, rings=rings),
+            "an hour, 10 calls/s, some without end": Hour(10, 0, never_each=9_000, rings=rings),
+            "40 s, 50 calls/s, 2 % stragglers": _burst(50, 40, 0.02, rings=rings),
+            "10 s, 100 calls/s, 2 % stragglers": _burst(100, 10, 0.02, rings=rings),
+            "60 s, 200 calls/s, 1 % stragglers": _burst(200, 60, 0.01, rings=rings),
+        }
+        found += [_simulated(name, hour) for name, hour in loads.items()]
+    return found
+
+
+def _burst(rate: float, load_s: float, late_share: float, *, rings: bool) -> Hour:
+    return Hour(rate, late_share, load_s=load_s, timeout_ms=1_800_000, rings=rings)
 
 
 def _reals(seconds: float) -> list[float]:
@@ -138,7 +147,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--seconds", type=float, default=90.0, help="of load, in each real run")
     parser.add_argument("--most", type=float, default=4.0, help="rows a call")
-    parser.add_argument("--hour", action="store_true", help="only the simulated hour")
+    parser.add_argument("--hour", action="store_true", help="only what is simulated")
     asked = parser.parse_args()
     rows = [*([] if asked.hour else _reals(asked.seconds)), *_hours()]
     return int(max(rows) > asked.most)

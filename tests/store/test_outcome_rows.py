@@ -239,10 +239,14 @@ async def test_an_undetermined_message_is_looked_for_until_a_late_row_settles_it
     assert (await desk.outcomes.open(SOURCE)).since_ms is None
 
 
-async def test_what_waits_is_told_by_its_age(desk: Desk) -> None:
-    message_id = await desk.submitted(call_id="a")
+async def test_what_waits_and_is_fresh_is_told_apart(desk: Desk) -> None:
+    old = await desk.submitted(call_id="a")
+    await desk.submitted("+84902000001", call_id="b")
     now_ms = await desk.now_ms()
-    await desk.db.read("ZADD", desk.db.key("open", SOURCE), "XX", now_ms - 100_000, message_id)
-    ages = (8_000, 16_000, 32_000, 64_000, 128_000, 256_000)
-    assert dict((await desk.outcomes.open(SOURCE, ages)).oldest_by_age) == {128_000: now_ms - 100_000}
-    await give(desk, "a", at=1)
+    await desk.db.read("ZADD", desk.db.key("open", SOURCE), "XX", now_ms - 100_000, old)
+    waiting = await desk.outcomes.open(SOURCE, 60_000)
+    assert (waiting.count, waiting.fresh, waiting.oldest_sent_ms) == (2, 1, now_ms - 100_000)
+    assert waiting.oldest_fresh_ms is not None
+    assert waiting.oldest_fresh_ms > now_ms - 60_000
+    everything = await desk.outcomes.open(SOURCE, 200_000)
+    assert (everything.fresh, everything.oldest_fresh_ms) == (2, now_ms - 100_000)
