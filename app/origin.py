@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final
 
@@ -257,6 +258,7 @@ def _read_ipv6(host: str) -> str:
         raise UrlFault("brackets must hold an IPv6 address, such as [2001:db8::1]") from fault
 
 
+@lru_cache(maxsize=1024)
 def _as_address(host: str) -> Address | None:
     if ":" in host:
         return IPv6Address(host)

@@ -77,6 +77,8 @@ def same_number(text: str, region: str = "VN") -> str | None:
     if len(text) > _LONGEST_TEXT:
         return None
     dialled = _NOT_DIALLED.sub("", text)
+    if region == "VN" and (plain := _PLAIN_VIETNAMESE.fullmatch(dialled)) is not None:
+        return f"+84{plain[1]}"
     # A number abroad that lost its plus is tried last, so that a national one is never mistaken for it.
     for spelling in (dialled, f"+{dialled}"):
         number = _parsed(spelling, region)

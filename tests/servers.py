@@ -79,12 +79,12 @@ class ValkeyServer:
 
 
 @contextlib.contextmanager
-def valkey_server() -> Iterator[ValkeyServer]:
+def valkey_server(*more: str) -> Iterator[ValkeyServer]:
     """A running server; on a short path, for a socket's may have 100 bytes."""
     folder = Path(tempfile.mkdtemp(prefix="relay"))
     server = ValkeyServer(folder)
     try:
-        server.start()
+        server.start(*more)
         yield server
     finally:
         server.look_for_canaries()

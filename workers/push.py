@@ -111,7 +111,7 @@ class Pusher:
         if verdict == "delivered":
             delay_s = max(0.0, time.time() - event.made_at_ms / 1000)
             metrics.callback_delay_seconds.labels(client=event.client).observe(delay_s)
-        level = log.info if verdict == "delivered" else log.warning
+        level = log.debug if verdict == "delivered" else log.warning
         level(
             f"callback {verdict}",
             message_id=event.message_id,

@@ -111,7 +111,7 @@ class RowGiver:
         if finding.sent_at_ms:
             delay_s = time.time() - finding.sent_at_ms / 1000
             self._metrics.outcome_delay_seconds.labels(campaign=campaign).observe(max(0.0, delay_s))
-        log.info("outcome settled", message_id=finding.message_id, campaign=campaign, state=finding.state)
+        log.debug("outcome settled", message_id=finding.message_id, campaign=campaign, state=finding.state)
 
     def _remember(self, row: CallRow, number: str) -> None:
         self._said[_identity(row, number)] = None

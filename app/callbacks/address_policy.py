@@ -8,6 +8,7 @@ pass, for the allow-list of names is what admits them; what is refused is refuse
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Final
 
@@ -49,6 +50,10 @@ _ISATAP = frozenset({0x00005EFE, 0x02005EFE})
 """RFC 5214: these 32 bits stand before the IPv4 address, in any network."""
 
 
+_read = lru_cache(maxsize=1024)(parse_callback_url)
+"""Clients have few URLs and many messages. What a name resolves to is not part of it."""
+
+
 class CallbackPolicy:
     """What one client's `callback_allow` admits. Policies of equal entries are equal, and may share connections."""
 
@@ -66,7 +71,7 @@ class CallbackPolicy:
     def check_url(self, url: str) -> CallbackUrl:
         """The URL, read; `CallbackRefused` if it is no callback URL, or if no entry has its scheme, host and port."""
         try:
-            read = parse_callback_url(url)
+            read = _read(url)
         except UrlFault as fault:
             raise CallbackRefused(str(fault)) from fault
         if not any(entry.matches(read.origin) for entry in self.entries):

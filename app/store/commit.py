@@ -66,6 +66,10 @@ class Committer:
         self._waiting: deque[_Call] = deque()
         self._task: asyncio.Task[None] | None = None
 
+    def beside(self) -> Committer:
+        """Another one on the same connections, which waits for nothing but the answers."""
+        return Committer(self._client, None)
+
     async def run(self, script: Script, prefix: str, args: Sequence[str | bytes | int]) -> Any:  # noqa: ANN401  what a script gives
         """The script's answer, once it is durable: within `_LONGEST_WAIT_S`, a connection's time and an answer's."""
         if len(self._waiting) >= _MOST_WAITING:

@@ -1,7 +1,7 @@
 """Runs the scripts: one shard's prefix, the keyring and the index secret, and durability where it is asked for.
 
-Owns the way from a script's name to its answer. Scripts that are run with `write` wait for nothing but Redis;
-`commit` joins the calls of concurrent requests into one round trip and waits for what `durability` names.
+Owns the way from a script's name to its answer. The calls of concurrent tasks are joined into one round trip; `run`
+waits for nothing but Redis, `commit` also for what `durability` names.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.sealing import Index, Keyring
 from app.store.commit import Committer
-from app.store.faults import StoreUnavailableError, refused
+from app.store.faults import OutcomeUnknownError, StoreUnavailableError, refused
 from app.store.lua import script
 
 if TYPE_CHECKING:
@@ -33,15 +33,23 @@ PREFIX = "relay:{0}:"
 class Database:
     """What every part of the store is given."""
 
-    def __init__(self, client: Client, keyring: Keyring, index: Index, committer: Committer) -> None:
+    def __init__(
+        self,
+        client: Client,
+        keyring: Keyring,
+        index: Index,
+        committer: Committer,
+        runner: Committer | None = None,
+    ) -> None:
         self.client = client
         self.keyring = keyring
         self.index = index
         self._committer = committer
+        self._runner = committer.beside() if runner is None else runner
 
     def under(self, keyring: Keyring) -> Database:
         """The same store, sealing and opening with these keys. Its connections are ended once, by either."""
-        return Database(self.client, keyring, self.index, self._committer)
+        return Database(self.client, keyring, self.index, self._committer, self._runner)
 
     def key(self, *parts: str) -> str:
         """A key of the shard."""
@@ -49,14 +57,10 @@ class Database:
 
     async def run(self, name: str, *args: Argument) -> Reply:
         """The answer of the script. `StoreUnavailableError` if Redis is away or refuses."""
-        wanted = script(name)
         try:
-            try:
-                return await self._execute("EVALSHA", wanted.digest, 1, PREFIX, *args)
-            except NoScriptError:
-                return await self._execute("EVAL", wanted.text, 1, PREFIX, *args)
-        except RedisError as error:
-            raise unavailable(error) from None
+            return await self._runner.run(script(name), PREFIX, args)
+        except OutcomeUnknownError:
+            raise StoreUnavailableError("redis cannot be reached") from None
 
     async def commit(self, name: str, *args: Argument) -> Reply:
         """As `run`, durable as configured when it returns. `OutcomeUnknownError` if that could not be confirmed."""
@@ -84,6 +88,7 @@ class Database:
 
     async def close(self) -> None:
         """Ends every connection."""
+        await self._runner.close()
         await self._committer.close()
         await self.client.aclose()
 

@@ -49,9 +49,12 @@ _NUMBER = re.compile(
 _NOT_DIALLED = re.compile(r"%2[B0]|[^0-9+]", re.IGNORECASE)
 
 
-# What nearly every line bears: ids of ours, times, numbers that are masked already.
+# What nearly every line bears: ids of ours, times, numbers that are masked already, and short words without a digit
+# and without a sign that any of the above could begin or end with.
 _PLAIN = re.compile(
     r"(?:msg|evt|batch)_[0-9a-z]{20,44}|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}Z|\+[0-9]{5}\*{3}[0-9]{3}"
+    r"|(?!.*(?:bearer|basic|eyj|whs))[a-z_ .,-]{1,60}",
+    re.IGNORECASE,
 )
 
 

