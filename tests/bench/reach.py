@@ -36,9 +36,9 @@ class Seen(msgspec.Struct):
     rows_served: int
 
 
-def seen_by(at: Running) -> Seen:
-    """By now."""
-    with urllib.request.urlopen(f"{at.url}/seen", timeout=30) as answer:
+def seen_by(at: Running, last: int = 10**9) -> Seen:
+    """By now; only the `last` so many of each."""
+    with urllib.request.urlopen(f"{at.url}/seen?last={last}", timeout=30) as answer:
         return msgspec.json.decode(answer.read(), type=Seen)
 
 
