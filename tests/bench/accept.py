@@ -44,8 +44,9 @@ class Side:
         return f"{self.name:<16}{rate:7.0f} req/s   p50 {p50:6.1f} ms   p99 {p99:6.1f} ms   CPU {cpu:5.0f} µs a request"
 
 
-def _load(side: Side, connections: int, seconds: float, first: int) -> dict[str, float]:
-    address = urlsplit(side.running.url)
+def post_all(url: str, connections: int, seconds: float, first: int) -> dict[str, float]:
+    """What a load of `load.py` gave: `count`, `p50_ms` and `p99_ms`; its numbers count up from `first`."""
+    address = urlsplit(url)
     words = [str(address.hostname), str(address.port), KEY, str(connections), str(seconds), str(first)]
     done = subprocess.run(
         [sys.executable, str(HERE / "load.py"), *words],
@@ -55,7 +56,7 @@ def _load(side: Side, connections: int, seconds: float, first: int) -> dict[str,
         check=False,
     )
     if done.returncode:
-        raise SystemExit(f"{side.name}: the load failed:\n{done.stderr[-1000:]}")
+        raise SystemExit(f"{url}: the load failed:\n{done.stderr[-1000:]}")
     figures: dict[str, float] = json.loads(done.stdout)
     return figures
 
@@ -63,11 +64,11 @@ def _load(side: Side, connections: int, seconds: float, first: int) -> dict[str,
 def _measure(sides: tuple[Side, Side], rounds: int, seconds: float, connections: int) -> None:
     numbers = iter(range(0, 9 * 10**7, NUMBERS_A_ROUND))
     for side in sides:
-        _load(side, connections, 1.0, next(numbers))
+        post_all(side.running.url, connections, 1.0, next(numbers))
     for n in range(1, rounds + 1):
         for side in sides:
             before_s = side.running.cpu_s()
-            got = _load(side, connections, seconds, next(numbers))
+            got = post_all(side.running.url, connections, seconds, next(numbers))
             side.cpus_us.append((side.running.cpu_s() - before_s) * 1e6 / got["count"])
             side.rates.append(got["count"] / seconds)
             side.p50s_ms.append(got["p50_ms"])

@@ -4,18 +4,18 @@
 
 Messages go through the store's own scripts: accepted, imported, answered, and their events delivered. The figures are
 differences of `used_memory`; the table sums MEMORY USAGE by kind of key, and `table` is what Redis takes besides for
-knowing the keys. Exit code 1 where a message takes more than `--queued` or `--finished` bytes.
+knowing the keys.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import sys
 from collections import Counter
 from dataclasses import dataclass
 
 from app.store.database import PREFIX
+from tests.bench.figures import Figure, ask, report, say
 from tests.bench.filling import accept_many, answer_many
 from tests.servers import valkey_server
 from tests.store.desk import Desk, open_desk
@@ -73,12 +73,12 @@ async def _end_short_lived(desk: Desk) -> None:
 
 
 def _show(title: str, found: Memory, messages: int) -> float:
-    print(f"{title}: {found.used / messages:.0f} bytes a message")
+    say(f"{title}: {found.used / messages:.0f} bytes a message")
     rows = sorted(found.sizes.items(), key=lambda row: -row[1])
     for kind, size in rows:
         if abs(size) >= messages / 2:
-            print(f"    {kind:<14}{found.keys[kind] / messages:6.2f} keys{size / messages:8.0f} bytes")
-    print(f"    {'table':<20}{(found.used - found.sizes.total()) / messages:13.0f} bytes", flush=True)
+            say(f"    {kind:<14}{found.keys[kind] / messages:6.2f} keys{size / messages:8.0f} bytes")
+    say(f"    {'table':<20}{(found.used - found.sizes.total()) / messages:13.0f} bytes")
     return found.used / messages
 
 
@@ -99,15 +99,16 @@ async def _measure(url: str, messages: int) -> tuple[float, float]:
 
 def main() -> int:
     """Prints the tables; 1 where a message takes more than it may."""
-    ask = argparse.ArgumentParser(description="Measures what a message takes of Redis' memory.")
-    ask.add_argument("--messages", type=int, default=20_000, help="to fill it with [default: 20000]")
-    ask.add_argument("--queued", type=int, default=1300, help="most bytes of a queued one [default: 1300]")
-    ask.add_argument("--finished", type=int, default=1000, help="of a finished one [default: 1000]")
-    asked = ask.parse_args()
+    asks = ask(__doc__)
+    asks.add_argument("--messages", type=int, default=20_000, help="to fill it with [default: 20000]")
+    asked = asks.parse_args()
     with valkey_server("--appendfsync", "no") as server:
         queued, finished = asyncio.run(_measure(server.url, asked.messages))
-    print(f"queued {queued:.0f} (at most {asked.queued}), finished {finished:.0f} (at most {asked.finished})")
-    return int(queued > asked.queued or finished > asked.finished)
+    figures = [
+        Figure("memory", "Redis a message, queued", queued, "B", most=1300),
+        Figure("memory", "Redis a message, finished", finished, "B", most=1000),
+    ]
+    return report(figures, as_json=asked.json)
 
 
 if __name__ == "__main__":

@@ -114,9 +114,11 @@ def worker(file: Path) -> contextlib.AbstractContextManager[Running]:
     return server(_relay("worker", file), _log(file, "worker"), "worker ready")
 
 
-def provider(where: Path, *, delay_ms: float = 0.0) -> contextlib.AbstractContextManager[Running]:
-    """`tests.bench.provider`, which takes `delay_ms` for an import."""
-    argv = [sys.executable, "-m", "tests.bench.provider", str(delay_ms)]
+def provider(
+    where: Path, *, delay_ms: float = 0.0, calls_end: bool = True
+) -> contextlib.AbstractContextManager[Running]:
+    """`tests.bench.provider`, which takes `delay_ms` for an import; no row of a call, if they do not end."""
+    argv = [sys.executable, "-m", "tests.bench.provider", str(delay_ms), str(int(calls_end))]
     return server(argv, where / "provider.log", "provider ready")
 
 

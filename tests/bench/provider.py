@@ -1,7 +1,7 @@
 """A provider that costs next to nothing: it takes every contact, calls it at once, and answers an export from a list.
 
-Runs as a process of its own (`provider.py DELAY_MS`) where the sandbox, which plays what a provider may do, would be
-what is measured. Tells by `/seen` when each number came, how many imports were under way, and how often it was asked.
+Runs as a process of its own (`provider.py DELAY_MS ENDS`) where the sandbox, which plays what a provider may do, would
+be what is measured. Tells by `/seen` when each number came, how many imports were under way, how often it was asked.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ class _Import(msgspec.Struct):
 class Provider:
     """Times are `time.monotonic` of this machine, which all its processes share."""
 
-    def __init__(self, delay_s: float) -> None:
+    def __init__(self, delay_s: float, *, calls_end: bool) -> None:
         self._delay_s = delay_s
+        self._calls_end = calls_end
         self._read = msgspec.json.Decoder(_Import)
         self._came: list[tuple[str, float]] = []
         self._sizes: list[int] = []
@@ -59,7 +60,9 @@ class Provider:
 
     def _call(self, number: str) -> int:
         now = time.time()
-        call_id = len(self._rows) + 1
+        call_id = len(self._came)
+        if not self._calls_end:
+            return call_id
         row = {
             "call_id": str(call_id),
             "caller_id": "02471001234",
@@ -112,8 +115,8 @@ def _done(results: object) -> web.Response:
     return web.Response(body=body, content_type="application/json")
 
 
-async def _serve(delay_s: float) -> None:
-    provider = Provider(delay_s)
+async def _serve(delay_s: float, *, calls_end: bool) -> None:
+    provider = Provider(delay_s, calls_end=calls_end)
     app = web.Application(client_max_size=64 * 2**20)
     app.router.add_post("/api/campaigns/{campaign}/import", provider.take)
     app.router.add_get("/api/campaigns/{campaign}/export", provider.export)
@@ -128,4 +131,4 @@ async def _serve(delay_s: float) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(float(sys.argv[1]) / 1000))
+    uvloop.run(_serve(float(sys.argv[1]) / 1000, calls_end=sys.argv[2] == "1"))
