@@ -47,7 +47,8 @@ async def open_database(config: Config, *, wait_s: float = 0) -> Database:
         raise
     # A group's exchange has one deadline of its own, so that no timer is set for each reply.
     writer = connect_raw(config.redis.url, socket_timeout=None)
-    return Database(client, keyring, index, Committer(writer, confirmation))
+    runner = connect_raw(config.redis.url, socket_timeout=None)
+    return Database(client, keyring, index, Committer(writer, confirmation), Committer(runner, None))
 
 
 async def with_keys_of(config: Config, database: Database) -> Database:

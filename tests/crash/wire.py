@@ -15,6 +15,7 @@ from app.store.lua import script, script_names
 
 _TELLING = {"settle": (1, 3), "settle_event": (2,), "reconcile": (1,)}
 """The arguments of a script that make another effect of it."""
+_SCRIPT_VERBS = (b"EVAL", b"EVALSHA")
 _WORD = re.compile(rb"[a-z][a-z_ ]*")
 _REQUEST = re.compile(rb"(GET|POST) ([^ ?]*)[^ ]* HTTP/1")
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
@@ -46,7 +47,10 @@ def conversation_of(first: bytes) -> Conversation:
 
 
 class RedisConversation:
-    """Commands and replies of one connection to Redis. What is written at once is one effect."""
+    """Commands and replies of one connection to Redis. What is written at once is one effect, but each script its own.
+
+    Scripts of tasks that run side by side travel together as it happens: a point must not depend on which did.
+    """
 
     def __init__(self) -> None:
         self._out, self._in = hiredis.Reader(), hiredis.Reader()
@@ -56,10 +60,13 @@ class RedisConversation:
     def asks(self, data: bytes) -> Iterator[str]:
         self._out.feed(data)
         commands = list(_read(self._out))
-        names = list(dict.fromkeys(map(command_name, commands)))
-        name = f"redis {'+'.join(names)}"
-        self._asked.append((name, len(commands)))
-        yield name
+        names = list(map(command_name, commands))
+        if all(command[0].upper() in _SCRIPT_VERBS for command in commands):
+            asked = [(f"redis {name}", 1) for name in names]
+        else:
+            asked = [(f"redis {'+'.join(dict.fromkeys(names))}", len(commands))]
+        self._asked.extend(asked)
+        yield from (name for name, _ in asked)
 
     def answers(self, data: bytes) -> Iterator[tuple[str, str]]:
         self._in.feed(data)
