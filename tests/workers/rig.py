@@ -32,7 +32,8 @@ from tests.canaries.watch import WATCH
 Json = dict[str, Any]
 
 OTP, NOTICE = "sandbox-login-otp", "sandbox-order-notice"
-PATIENCE_S = 15.0
+PATIENCE_S = 45.0
+"""An outcome may come half a minute after the call, where nothing is known yet of how long calls take."""
 STARTING_S = 40.0
 KEEP_MS = 100 * 3600 * 1000
 QUICK = 'reconcile_window = "1s"'
