@@ -139,7 +139,7 @@ class AdminMessages:
     def _seen(self, message_id: MessageId, record: Record) -> SeenMessage:
         number, reference, call = _HIDDEN_NUMBER, None, None
         try:
-            body = open_body(self._db.keyring, message_id, record.raw("b"))
+            body = open_body(self._db.keyring, message_id, record.body())
             number, reference = mask_number(body.phone_number), body.reference
             call = record.call(self._db.keyring) if record.text("fi") else None
         except UnsealableError:

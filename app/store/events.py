@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from app.store.database import Database
 
 _CLAIMED_EVENT = ("m", "ty", "v", "r", "su", "fi", "k", "at", "cl", "a")
-_CLAIMED_MESSAGE = ("ca", "b", "at", "ex", "k", "n", "tp")
+_CLAIMED_MESSAGE = ("ca", "at", "ex", "n", "tp", "b", "k")
 _NONE: Mapping[str, int] = MappingProxyType({})
 _encode = msgspec.json.Encoder().encode
 
@@ -202,7 +202,7 @@ class Events:
         message_id = MessageId(event.text("m") or "")
         try:
             body = _encode(event_body(self._db.keyring, message_id, message, event))
-            url = open_body(self._db.keyring, message_id, message.raw("b")).callback_url or ""
+            url = open_body(self._db.keyring, message_id, message.body()).callback_url or ""
         except UnsealableError:
             body, url = b"", ""  # one record of a lost key must not keep the others of this claim
         return DueEvent(

@@ -225,7 +225,7 @@ class Messages:
 def timeline_of(record: Record) -> list[TimelineEntry]:
     """The steps of a message's life, oldest first."""
     entries = []
-    for line in (record.text("t") or "").splitlines():
+    for line in record.timeline().splitlines():
         at, _, said = line.partition(" ")
         event, detail = _step(said)
         entries.append(TimelineEntry(at=rfc3339(int(float(at))), event=event, detail=detail))

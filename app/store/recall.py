@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from app.message import MessageId
 from app.store.messages import KeyConflict, Replayed
-from app.store.records import Record, message_accepted
+from app.store.records import Record, message_accepted, pieces_of
 
 if TYPE_CHECKING:
     from app.store.database import Database
@@ -31,9 +31,8 @@ class Recall:
         if message_id is None or fingerprint.decode() != self._db.index.fingerprint(canonical_body):
             return KeyConflict()
         first_id = MessageId(message_id.decode())
-        values = await self._db.read("HMGET", self._db.key("m", first_id), "ca", "b", "at", "ex")
-        if values[1] is None:
+        fields = ("ca", "at", "ex", *pieces_of("b"))
+        record = Record.of(fields, await self._db.read("HMGET", self._db.key("m", first_id), *fields))
+        if not record:
             return KeyConflict()
-        return Replayed(
-            message_accepted(self._db.keyring, first_id, Record.of(("ca", "b", "at", "ex"), values))
-        )
+        return Replayed(message_accepted(self._db.keyring, first_id, record))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 import msgspec
 
@@ -63,11 +64,25 @@ def _late(call: Call, expires_at_ms: int) -> Call:
     return msgspec.structs.replace(call, late=True)
 
 
+_PIECES = 8
+"""As in `prelude.lua`."""
+
+
+def pieces_of(name: str) -> list[str]:
+    """The fields that hold a long value of a message's record: `b`, `k` or `t`."""
+    return [name, *(f"{name}{n}" for n in range(1, _PIECES))]
+
+
 class Record:
     """A record as Redis gave it: fields by name, values in bytes; absent and empty are the same."""
 
     def __init__(self, fields: Mapping[bytes, bytes]) -> None:
         self._fields = fields
+
+    def _whole(self, name: str) -> bytes | None:
+        """A long value: its pieces, as `prelude.lua` keeps them, together."""
+        pieces = takewhile(bool, (self._fields.get(piece.encode()) for piece in pieces_of(name)))
+        return b"".join(piece for piece in pieces if piece) or None
 
     @classmethod
     def of(cls, names: Sequence[str], values: Sequence[bytes]) -> Record:
@@ -82,9 +97,13 @@ class Record:
     def __bool__(self) -> bool:
         return bool(self._fields)
 
-    def raw(self, name: str) -> bytes:
-        """The value, which must be there."""
-        return self._fields[name.encode()]
+    def body(self) -> bytes:
+        """The sealed body; empty where there is none."""
+        return self._whole("b") or b""
+
+    def timeline(self) -> str:
+        """A line for each step."""
+        return (self._whole("t") or b"").decode()
 
     def text(self, name: str) -> str | None:
         """The value as text."""
@@ -103,7 +122,7 @@ class Record:
 
     def call(self, keyring: Keyring) -> Call | None:
         """The call, if an outcome is known."""
-        sealed = self._fields.get(b"k")
+        sealed = self._whole("k")
         if not sealed:
             return None
         call = _decode_call(keyring.open(sealed, f"call/{self.text('n')}"))
@@ -164,7 +183,7 @@ def _message(
     moment: Record,
     call: Call | None,
 ) -> Message:
-    body = open_body(keyring, message_id, record.raw("b"))
+    body = open_body(keyring, message_id, record.body())
     return Message(
         id=message_id,
         campaign=record.text("ca") or "",

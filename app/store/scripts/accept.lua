@@ -24,9 +24,9 @@ if idem then
   local known = redis.call('HMGET', idem, 'f', 'm')
   if known[1] then
     if known[1] ~= ARGV[12] then return { 'conflict' } end
-    local m = read(known[2], 'ca', 'b', 'at', 'ex')
+    local m = read(known[2], 'ca', 'at', 'ex')
     if not m[1] then return { 'conflict' } end
-    return { 'replayed', known[2], m[1], m[2], m[3], m[4] }
+    return { 'replayed', known[2], m[1], get_long(known[2], 'b') or '', m[2], m[3] }
   end
 end
 
@@ -83,7 +83,9 @@ end
 
 local key = P .. 'm:' .. id
 redis.call('HSET', key, 's', 'queued', 'v', 1, 'cl', client, 'ca', campaign, 'ac', account, 'n', number,
-  'at', NOW, 'ex', expires, 'b', ARGV[7], 'kp', keep_ms, 't', NOW .. ' accepted \n')
+  'at', NOW, 'ex', expires, 'kp', keep_ms)
+put_long(id, 'b', ARGV[7])
+put_long(id, 't', NOW .. ' accepted \n')
 if ARGV[8] ~= '' then redis.call('HSET', key, 'c', ARGV[8]) end
 if ARGV[20] ~= '' then redis.call('HSET', key, 'd', ARGV[20]) end
 if ARGV[21] == '1' then redis.call('HSET', key, 'es', '1') end

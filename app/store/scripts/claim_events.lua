@@ -46,7 +46,7 @@ for _, destination in ipairs(redis.call('ZRANGEBYSCORE', P .. 'destinations', '-
   for _, event in ipairs(events) do
     local key = P .. 'e:' .. event
     local e = redis.call('HMGET', key, 'm', 'ty', 'v', 'r', 'su', 'fi', 'k', 'at', 'cl', 'a')
-    local m = e[1] and read(e[1], 'ca', 'b', 'at', 'ex', 'k', 'n', 'tp')
+    local m = e[1] and read(e[1], 'ca', 'at', 'ex', 'n', 'tp')
     local holds = held[e[9] or ''] or 0
     if e[1] and m[1] and holds >= share then
       full = true
@@ -56,7 +56,8 @@ for _, destination in ipairs(redis.call('ZRANGEBYSCORE', P .. 'destinations', '-
       redis.call('ZADD', leased, NOW + lease_ms, event)
       redis.call('HSET', key, 'f', ARGV[4])
       for i = 1, 10 do e[i] = e[i] or '' end
-      for i = 1, 7 do m[i] = m[i] or '' end
+      for i = 1, 5 do m[i] = m[i] or '' end
+      m[6], m[7] = get_long(e[1], 'b') or '', get_long(e[1], 'k') or ''
       answer[#answer + 1] = { event, destination, e, m, 0 }
       taken = taken + 1
     else

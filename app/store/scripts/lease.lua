@@ -95,7 +95,7 @@ while #members < size and #ready > 0 and looked < 4 * size + 8 do
     local ids = wanted > 0 and redis.call('ZRANGEBYSCORE', queue, '-inf', NOW, 'LIMIT', 0, wanted) or {}
     for _, id in ipairs(ids) do
       looked = looked + 1
-      local m = read(id, 's', 'n', 'ex', 'b', 'c', 'at', 'tp')
+      local m = read(id, 's', 'n', 'ex', 'c', 'at', 'tp')
       redis.call('ZREM', queue, id)
       if m[1] == 'queued' and tonumber(m[3]) > NOW then
         if redis.call('HSETNX', P .. 'numbers:' .. account, m[2], id) == 0 then
@@ -105,7 +105,7 @@ while #members < size and #ready > 0 and looked < 4 * size + 8 do
           redis.call('ZREM', P .. 'queued:' .. campaign, id)
           redis.call('HSET', P .. 'm:' .. id, 'bt', batch)
           members[#members + 1] = id
-          answer[#answer + 1] = { id, m[4], m[5] or '', m[3], m[6], m[7] or '' }
+          answer[#answer + 1] = { id, get_long(id, 'b') or '', m[4] or '', m[3], m[5], m[6] or '' }
         end
       end
     end

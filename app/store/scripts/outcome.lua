@@ -109,7 +109,7 @@ if call ~= '' and batch and not known then
 end
 if row_state ~= 40 and row_state ~= 50 then return { 'waiting', owner } end
 
-redis.call('HSET', P .. 'm:' .. owner, 'k', ARGV[7])
+put_long(owner, 'k', ARGV[7])
 if written ~= '' then
   local before = redis.call('HGET', P .. 'm:' .. owner, 'cw') or ''
   if not string.find(';' .. before, ';' .. written .. ';', 1, true) then

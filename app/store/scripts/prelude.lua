@@ -23,13 +23,41 @@ local function read(id, ...)
   return redis.call('HMGET', P .. 'm:' .. id, ...)
 end
 
+-- A hash takes half the memory as long as none of its values is longer than 64 bytes (hash-max-listpack-value). So a
+-- record's long ones, the sealed body `b`, the sealed call `k` and the timeline `t`, are kept in pieces: `b`, `b1`, `b2`, …
+-- What is longer than all pieces together, or was written before there were pieces, stands whole in the first.
+local PIECE_BYTES, PIECES = 60, 8
+
+local function piece_names(field)
+  local names = { field }
+  for i = 1, PIECES - 1 do names[i + 1] = field .. i end
+  return names
+end
+
+local function get_long(id, field)
+  local parts = redis.call('HMGET', P .. 'm:' .. id, unpack(piece_names(field)))
+  local count = 0
+  while parts[count + 1] do count = count + 1 end
+  return count > 0 and table.concat(parts, '', 1, count)
+end
+
+local function put_long(id, field, value)
+  local key, names, set = P .. 'm:' .. id, piece_names(field), {}
+  local size = #value > PIECE_BYTES * PIECES and #value or PIECE_BYTES
+  local count = math.max(1, math.ceil(#value / size))
+  for i = 1, count do
+    set[2 * i - 1], set[2 * i] = names[i], string.sub(value, (i - 1) * size + 1, i * size)
+  end
+  redis.call('HSET', key, unpack(set))
+  if count < PIECES then redis.call('HDEL', key, unpack(names, count + 1)) end
+end
+
 local TIMELINE_BYTES = 6000
 
 local function note(id, event, detail)
-  local key = P .. 'm:' .. id
-  local before = redis.call('HGET', key, 't')
+  local before = get_long(id, 't')
   if not before or (#before > TIMELINE_BYTES and event ~= 'final') then return end
-  redis.call('HSET', key, 't', before .. NOW .. ' ' .. event .. ' ' .. (detail or '') .. '\n')
+  put_long(id, 't', before .. NOW .. ' ' .. event .. ' ' .. (detail or '') .. '\n')
 end
 
 -- Moves a message along the table; the revision rises with it.
