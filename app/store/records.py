@@ -30,7 +30,10 @@ class Body(msgspec.Struct, frozen=True, array_like=True):
 _encode_body = msgspec.msgpack.Encoder().encode
 _decode_body = msgspec.msgpack.Decoder(Body).decode
 _encode_call = msgspec.msgpack.Encoder().encode
-_decode_call = msgspec.msgpack.Decoder(Call).decode
+_KEPT_OF_CALL = ("call_id", "caller_id", "called_at", "duration", "key_press", "keys", "note", "state")
+_KeptCall = tuple[str, str, str | None, int, str, list[str], str, int]
+"""By their place, for names would take as much as they name. What was written before has the names."""
+_decode_call = msgspec.msgpack.Decoder(_KeptCall | Call).decode
 
 
 def seal_body(keyring: Keyring, message_id: str, body: Body) -> bytes:
@@ -55,7 +58,14 @@ def open_code(keyring: Keyring, message_id: str, sealed: bytes) -> str:
 
 def seal_call(keyring: Keyring, number_hash: str, call: Call) -> bytes:
     """A row of the export as the record keeps it, bound to the number that it was about."""
-    return keyring.seal(_encode_call(call), f"call/{number_hash}")
+    kept = [getattr(call, name) for name in _KEPT_OF_CALL]
+    return keyring.seal(_encode_call(kept), f"call/{number_hash}")
+
+
+def open_call(keyring: Keyring, number_hash: str, sealed: bytes) -> Call:
+    """The row. `UnsealableError` if its key is gone."""
+    found = _decode_call(keyring.open(sealed, f"call/{number_hash}"))
+    return found if isinstance(found, Call) else Call(**dict(zip(_KEPT_OF_CALL, found, strict=True)))
 
 
 def _late(call: Call, expires_at_ms: int) -> Call:
@@ -102,8 +112,9 @@ class Record:
         return self._whole("b") or b""
 
     def timeline(self) -> str:
-        """A line for each step."""
-        return (self._whole("t") or b"").decode()
+        """A line for each step. The first is in records of before alone, for `at` says the same."""
+        lines = (self._whole("t") or b"").decode()
+        return lines if " accepted " in lines else f"{self.text('at')} accepted \n{lines}"
 
     def text(self, name: str) -> str | None:
         """The value as text."""
@@ -125,8 +136,7 @@ class Record:
         sealed = self._whole("k")
         if not sealed:
             return None
-        call = _decode_call(keyring.open(sealed, f"call/{self.text('n')}"))
-        return _late(call, self.number("ex") or 0)
+        return _late(open_call(keyring, self.text("n") or "", sealed), self.number("ex") or 0)
 
 
 def message_now(keyring: Keyring, message_id: MessageId, record: Record) -> Message:

@@ -48,7 +48,9 @@ end
 local function keep_rate(key, burst, taken)
   local part = math.floor(taken % burst * 1e9 / burst + 0.5)
   local ahead_ms = math.floor(taken / burst)
-  redis.call('SET', key, string.format('%.0f.%09.0f', NOW + ahead_ms, part), 'PX', ahead_ms + 1001)
+  -- A whole number takes half the memory of a text.
+  local value = part == 0 and string.format('%.0f', NOW + ahead_ms) or string.format('%.0f.%09.0f', NOW + ahead_ms, part)
+  redis.call('SET', key, value, 'PX', ahead_ms + 1001)
 end
 
 local client_burst, client_period = tonumber(ARGV[14]), tonumber(ARGV[15])
@@ -85,7 +87,6 @@ local key = P .. 'm:' .. id
 redis.call('HSET', key, 's', 'queued', 'v', 1, 'cl', client, 'ca', campaign, 'ac', account, 'n', number,
   'at', NOW, 'ex', expires, 'kp', keep_ms)
 put_long(id, 'b', ARGV[7])
-put_long(id, 't', NOW .. ' accepted \n')
 if ARGV[8] ~= '' then redis.call('HSET', key, 'c', ARGV[8]) end
 if ARGV[20] ~= '' then redis.call('HSET', key, 'd', ARGV[20]) end
 if ARGV[21] == '1' then redis.call('HSET', key, 'es', '1') end

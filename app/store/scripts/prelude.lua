@@ -55,8 +55,8 @@ end
 local TIMELINE_BYTES = 6000
 
 local function note(id, event, detail)
-  local before = get_long(id, 't')
-  if not before or (#before > TIMELINE_BYTES and event ~= 'final') then return end
+  local before = get_long(id, 't') or ''
+  if #before > TIMELINE_BYTES and event ~= 'final' or redis.call('EXISTS', P .. 'm:' .. id) == 0 then return end
   put_long(id, 't', before .. NOW .. ' ' .. event .. ' ' .. (detail or '') .. '\n')
 end
 
