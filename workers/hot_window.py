@@ -33,6 +33,8 @@ _LONGEST_SHARE = 0.04
 """Of the calls: what the window need not catch."""
 _RINGING_SHARE = 0.045
 """The same, where it is seen how many ring at an age."""
+_LEFT_OVER_MS, _TOOK_OVER_MS, _TOOK_OVER_PAUSE_MS = 5_000, 30_000, 9_000
+"""Who takes over what is so old looks again soon for that long, whatever it costs: its calls have waited already."""
 _FIRST_LOOK_MS = 1_500
 _SOONER, _LATER = 0.75, 1.1
 """What a call does to the age at which a lone call is first looked for: about one in four is over by then."""
@@ -44,7 +46,8 @@ _STEP = 1.15
 class HotWindow:
     """One source's."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, may_take_over: bool = True) -> None:
+        """`may_take_over`: what waits at the first read may have been another worker's."""
         self.width_ms = _WIDTH_MS[1]
         """How far it reaches back: nearly all calls have their outcome by then."""
         self.shows_ringing = False
@@ -57,6 +60,8 @@ class HotWindow:
         self._settled = 0
         self._was_seen = False
         self._stretch = 1.0
+        self._may_take_over = may_take_over
+        self._took_over = False
 
     # When
 
@@ -86,6 +91,8 @@ class HotWindow:
         if last_ms is None:
             return first_ms
         pause_ms = (self._paid_pause_ms(waiting) if is_paid else self.width_ms / _READS) * self._stretch
+        if self.is_taking_over(now_ms):
+            pause_ms = min(pause_ms, _TOOK_OVER_PAUSE_MS)
         return max(first_ms, last_ms + round(min(max(pause_ms, QUICKEST_MS), SLOWEST_MS)))
 
     def _paid_pause_ms(self, waiting: Open) -> float:
@@ -105,6 +112,10 @@ class HotWindow:
     def is_learned(self) -> bool:
         """Whether it is known how long calls take."""
         return sum(self._lengths.values()) >= _FEW
+
+    def is_taking_over(self, now_ms: int) -> bool:
+        """Whether it is looking for what another worker left over."""
+        return self._took_over and now_ms - self._began_ms < _TOOK_OVER_MS
 
     # What it learns
 
@@ -135,6 +146,8 @@ class HotWindow:
         now_ms = waiting.now_ms
         if self._last_ms is None:
             self._began_ms = now_ms
+            left_over = waiting.since_ms is not None and now_ms - waiting.since_ms > _LEFT_OVER_MS
+            self._took_over = self._may_take_over and left_over
         elif rows is not None and sum(self._lengths.values()) >= 1:
             self._recent.append((now_ms, rows * self._stretch, self._settled))
             self._adapt()

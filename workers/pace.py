@@ -217,9 +217,8 @@ class Pace:
         """All of the plan was read; each row's time of the call, None where it had none, and whether that is over."""
         self._seen.pay(plan.windows, [called_ms for called_ms, _ in rows])
         if self._seen.judge_places(plan.windows, self._came):
-            self._hot = (
-                HotWindow()
-            )  # it had learned how long calls take, not how long after their import they end
+            # It had learned how long calls take, and not how long after their import they end.
+            self._hot = HotWindow(may_take_over=False)
         self._came.clear()
         self._has_read(plan.reached)
         if plan.is_hot:

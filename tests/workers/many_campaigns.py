@@ -70,7 +70,9 @@ def numbers_of(case: int, count: int = 4) -> list[str]:
 async def finals(rig: Rig, sent: Mapping[str, list[MessageId]]) -> dict[str, list[MessageDetail]]:
     """Each case's messages once they are final."""
     ids = [one for case in sent.values() for one in case]
-    found = dict(zip(ids, await asyncio.gather(*(rig.final(one, patience_s=PATIENCE_S) for one in ids)), strict=True))
+    found = dict(
+        zip(ids, await asyncio.gather(*(rig.final(one, patience_s=PATIENCE_S) for one in ids)), strict=True)
+    )
     return {case: [found[one] for one in mine] for case, mine in sent.items()}
 
 

@@ -92,8 +92,8 @@ def test_a_worker_that_takes_over_finds_what_the_other_had_begun(
 ) -> None:
     taken = burst(rate, load_s, late_share, rings=rings, anew_at_s=(20.0, 45.0)).run()
     assert len(taken.delays_ms) + len(taken.late_delays_ms) == taken.made
-    assert taken.rows_a_call <= MOST_ROWS_A_CALL + 1  # each of the two reads all that waits once
-    assert max(taken.delays_ms) <= 150_000 or late_share
+    assert taken.rows_a_call <= MOST_ROWS_A_CALL + 3  # each of the two reads all that waits some times more
+    assert share(taken.delays_ms, 0.9) <= 30_000
 
 
 @pytest.mark.parametrize("late_share", (0.0, 0.02))
