@@ -48,9 +48,7 @@ end
 local function keep_rate(key, burst, taken)
   local part = math.floor(taken % burst * 1e9 / burst + 0.5)
   local ahead_ms = math.floor(taken / burst)
-  -- A whole number takes half the memory of a text.
-  local value = part == 0 and string.format('%.0f', NOW + ahead_ms) or string.format('%.0f.%09.0f', NOW + ahead_ms, part)
-  redis.call('SET', key, value, 'PX', ahead_ms + 1001)
+  redis.call('SET', key, string.format('%.0f.%09.0f', NOW + ahead_ms, part), 'PX', ahead_ms + 1001)
 end
 
 local client_burst, client_period = tonumber(ARGV[14]), tonumber(ARGV[15])
